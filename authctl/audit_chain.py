@@ -17,20 +17,6 @@ from authctl.model.audit import AuditEvent, NewEvent, Place
 FIRST_PREV_HASH = "0" * 64
 
 
-def seal_event(
-    previous: AuditEvent | None,
-    *,
-    at: int,
-    actor: str,
-    action: str,
-    subject: str | None,
-    note: str | None,
-    detail: dict[str, Any],
-) -> AuditEvent:
-    """The event that follows `previous`, with its hash."""
-    return follow(previous, new_event(at=at, actor=actor, action=action, subject=subject, note=note, detail=detail))
-
-
 def new_event(
     *, at: int, actor: str, action: str, subject: str | None, note: str | None, detail: dict[str, Any]
 ) -> NewEvent:

@@ -1,6 +1,6 @@
 """The head of the audit chain, kept outside the registry: `audit.head` in the home, a line for each registry.
 
-Whoever cuts the log's tail off, or puts an old registry back, cannot do the same to a file elsewhere unnoticed. It may lag behind
+A person who cuts off the end of the log, or puts an old registry back, cannot do the same to a file elsewhere unnoticed. It may lag behind
 the chain, by a crash or a full disk, and never leads: it is written after the commit. Lines have one width and are written in
 place under a lock, each within a sector of the disk, so that a crash leaves the old one or the new one.
 

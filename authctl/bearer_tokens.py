@@ -3,6 +3,20 @@
 See docs/glossary.md#bearer.
 """
 
+from authctl.errors import InvalidInput
+from authctl.names import quoted
+
+_COOKIE_SIGNS = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+"""The characters of the name of a cookie: those of a token of HTTP (RFC 6265, section 4.1.1; RFC 9110, section 5.6.2)."""
+
+
+def cookie_name(name: str | None) -> str | None:
+    """The name of a cookie, or None where none is read. Raises InvalidInput for a text that cannot be one, such as a blank one."""
+    # decision 336: a name that no browser sends would leave the door closed for everybody, and nobody would learn why
+    if name is not None and not (name and _COOKIE_SIGNS.issuperset(name)):
+        raise InvalidInput(f"not the name of a cookie: {quoted(name)}")
+    return name
+
 
 def presented_token(authorization: str | None, cookies: str | None, cookie: str | None) -> str | None:
     """The token of a request, by its headers `Authorization` and `Cookie`; None without one.

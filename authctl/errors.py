@@ -178,6 +178,8 @@ class RegistryMoved(RegistryUnavailable):
     """The registry is at another place now, `moved_to`, and is closed here; nothing has changed."""
 
     code = "registry_moved"
+    give_up = "authctl registry move --give-up --note TEXT"
+    """The command that gives up a move which was begun and not finished."""
 
     def __init__(self, message: str, hint: str | None = None, moved_to: str = "") -> None:
         super().__init__(message, hint)

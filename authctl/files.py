@@ -183,7 +183,7 @@ def locked_folder(path: Path) -> Iterator[None]:
 
 
 def lock(descriptor: int, kind: int) -> None:
-    """Lock an open file as flock does, and wait for that no longer than `LOCK_TIMEOUT_SECONDS`: whoever can read it can hold the lock.
+    """Lock an open file as flock does, and wait for that no longer than `LOCK_TIMEOUT_SECONDS`: every user who can read it can hold the lock.
 
     Raises OSError.
     """

@@ -236,6 +236,21 @@ def instant_of(moment: datetime | float) -> int:
     return round(moment * SECOND)
 
 
+def given_instant(value: object, name: str) -> int | None:
+    """The instant that a caller gives as a datetime (naive means UTC) or in microseconds; None for None.
+
+    Raises InvalidInput for every other value. `name` is the argument.
+    """
+    if value is None:
+        return None
+    if isinstance(value, datetime):
+        return instant_of(value)
+    if isinstance(value, int) and not isinstance(value, bool) and EARLIEST <= value <= NEVER:
+        return value
+    # decision 339: a database may order a number before every text without an error, so that all sessions were created before "7d"
+    raise InvalidInput(f"{name} is neither a datetime nor an instant in microseconds: {quoted(str(value))}")
+
+
 def microseconds(length: timedelta | int | None) -> int | None:
     """A length of time that is given as a timedelta, or in microseconds."""
     return length // _MICROSECOND if isinstance(length, timedelta) else length

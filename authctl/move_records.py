@@ -6,6 +6,7 @@ from authctl.records import Record, instant
 
 if TYPE_CHECKING:
     from authctl.registry.moving import MoveOutcome
+    from authctl.registry.unfinished_moves import GivenUp
 
 
 def move(outcome: "MoveOutcome") -> Record:
@@ -24,4 +25,21 @@ def move(outcome: "MoveOutcome") -> Record:
         "compared": outcome.compared,
         "was_begun": outcome.was_begun,
         "dry_run": outcome.dry_run,
+    }
+
+
+def given_up(outcome: "GivenUp") -> Record:
+    """The outcome of giving a move up, or of its dry run."""
+    event = outcome.event
+    return {
+        "registry_id": outcome.registry_id,
+        "in_force": outcome.in_force,
+        "given_up": outcome.given_up,
+        "was_closed": outcome.was_closed,
+        "copy": str(outcome.copy),
+        "seq": event.seq if event else None,
+        "at": instant(event.at) if event else None,
+        "actor": event.actor if event else None,
+        "note": event.note if event else None,
+        "dry_run": event is None,
     }

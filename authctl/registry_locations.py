@@ -39,7 +39,10 @@ def read_location(text: Path | str) -> Location:
 
 def _file_of_url(url: str) -> Path:
     """The file that a URL names, by its absolute path. Raises InvalidInput."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # half an address in brackets
+        raise InvalidInput(f"not the URL of a file: {quoted(url)}", _KINDS) from None
     if parts.netloc or parts.query or parts.fragment or not parts.path.strip("/"):
         raise InvalidInput(f"not the URL of a file: {quoted(url)}", _KINDS)
     return Path("/" + unquote(parts.path).lstrip("/"))

@@ -11,13 +11,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
 
-from measuring import Operation, compared, fact
+from measuring import Operation, compared, fact, noted_changes
 from population import Population, copied, kept
 
 from authctl import Registry, SessionFilter
@@ -77,25 +77,15 @@ def revoking(population: Population) -> None:
 
 def commit_of_revoke_all(population: Population, *, receivers: bool) -> list[float]:
     """The processor time that the transaction of a revocation of everything takes, after each of which some users sign in."""
-    took = []
+    took: list[float] = []
     with copied(population) as copy:
         if receivers:
             write_receivers(copy.home, **dict.fromkeys(("a", "b", "c"), "command: [/bin/true]"))
         with copy.open() as registry:
-            change = registry._installation.store.change
-
-            @contextmanager
-            def timed(**how: object) -> Iterator[object]:
-                began = time.process_time()
-                with change(**how) as tx:
-                    yield tx
-                took.append(time.process_time() - began)
-
             for number in range(ROUNDS + 1):
                 registry.issue(username=f"late{number}", application="A", actor="benchmark")
-                registry._installation.store.change = timed
-                registry.revoke(SessionFilter(everything=True), note="breach drill", actor="benchmark")
-                registry._installation.store.change = change
+                with noted_changes(registry, took, time.process_time):
+                    registry.revoke(SessionFilter(everything=True), note="breach drill", actor="benchmark")
     return took[1:]
 
 

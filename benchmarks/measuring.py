@@ -9,12 +9,15 @@ import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
+from authctl import Registry
 from authctl.store.sqlite.library import sqlite3
 
 Operation = Callable[[], object]
@@ -86,6 +89,26 @@ def peak(operation: Callable[..., object], *arguments: object) -> float:
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); {call}"
     ran = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     return int(ran.stdout.split()[-1]) / 1024
+
+
+@contextmanager
+def noted_changes(registry: Registry, took: list[float], clock: Callable[[], float] = perf_counter) -> Iterator[None]:
+    """Note how long each change of a registry takes while the block runs: from the wait for its turn to the end of its commit."""
+    store = registry._installation.store
+    change = store.change
+
+    @contextmanager
+    def timed(**how: Any) -> Iterator[Any]:
+        began = clock()
+        with change(**how) as tx:
+            yield tx
+        took.append(clock() - began)
+
+    store.change = timed  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        store.change = change  # type: ignore[method-assign]
 
 
 def compare(

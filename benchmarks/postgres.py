@@ -19,10 +19,10 @@ from typing import Any
 
 from imports import MAPPINGS, empty, export
 from lists import KIND, PAGE, STATUSES, first_page, selection, some_user
-from measuring import compare, compared, fact, seconds
+from measuring import compare, compared, fact, noted_changes, seconds
 from population import PROFILES
 from postgres_population import Bench, OnServer, bench, cores, database_of, server_cpu, server_version
-from postgres_writers import Rate, Writers, lone_commits, note_changes, percentile, revocations_beside
+from postgres_writers import Rate, Writers, lone_commits, percentile, revocations_beside
 
 from authctl import Registry, SessionFilter, TokenInvalid, profiles
 from authctl.import_mappings import read_mapping
@@ -145,8 +145,8 @@ def revoking(populations: Sequence[OnServer]) -> None:
         commits = lone_commits(population, 40)[5:]
         with population.open() as registry:
             changes: list[float] = []
-            note_changes(registry, changes)
-            times = [revoke_everything(registry, changes) for _ in range(40)][5:]
+            with noted_changes(registry, changes):
+                times = [revoke_everything(registry, changes) for _ in range(40)][5:]
         alone.append([change for change, _ in times])
         whole = [all_of_it for _, all_of_it in times]
         table = f"PostgreSQL: revoke all, {population.sessions:,} sessions"

@@ -10,9 +10,10 @@ from os import getpid
 from statistics import quantiles
 from typing import Any, NamedTuple
 
+from measuring import noted_changes
 from postgres_population import OnServer, server_cpu
 
-from authctl import Registry, SessionFilter, audit_chain
+from authctl import SessionFilter, audit_chain
 from authctl.model import NewSession, Tokens
 from authctl.names import new_id
 from authctl.store.postgres.library import psycopg
@@ -162,28 +163,13 @@ class Writers:
         return Rate(self.seconds / done, (self.cpu + used) / done)
 
 
-def note_changes(registry: Registry, took: list[float]) -> None:
-    """Note from now on how long each change of a registry takes, from the wait for the gate to the answer to its commit."""
-    change = registry._installation.store.change
-
-    @contextmanager
-    def timed(**how: Any) -> Iterator[Any]:
-        began = time.perf_counter()
-        with change(**how) as tx:
-            yield tx
-        took.append(time.perf_counter() - began)
-
-    registry._installation.store.change = timed  # type: ignore[method-assign]
-
-
 def revocations_beside(population: OnServer, processes: int, seconds: float, pause: float) -> list[float]:
     """How long each change that revokes everything took, one every `pause` seconds, while so many processes issue."""
     took: list[float] = []
     with population.open() as registry:
         registry.revoke(SessionFilter(everything=True), note="drill", actor="benchmark")
-        note_changes(registry, took)
         writers = Writers("issue", population, processes, seconds)
-        with writers.working():
+        with writers.working(), noted_changes(registry, took):
             until = time.perf_counter() + seconds - 2 * pause
             while time.perf_counter() < until:
                 registry.revoke(SessionFilter(everything=True), note="drill", actor="benchmark")

@@ -12,10 +12,10 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
-from measuring import compare, compared
+from measuring import compare, compared, noted_changes
 from population import Population, copied, kept
 
-from authctl import Registry, SessionFilter
+from authctl import SessionFilter
 from authctl.names import new_id
 from authctl.store.sqlite.library import sqlite3
 
@@ -138,20 +138,6 @@ def revoking(population: Population) -> None:
             )
 
 
-def locked(registry: Registry, took: list[float]) -> None:
-    """Note from now on how long each transaction of a registry holds the lock, from BEGIN to COMMIT."""
-    change = registry._installation.store.change
-
-    @contextmanager
-    def timed(**how: Any) -> Iterator[Any]:
-        with change(**how) as tx:
-            began = time.perf_counter()
-            yield tx
-        took.append(time.perf_counter() - began)
-
-    registry._installation.store.change = timed  # type: ignore[method-assign]
-
-
 def revoking_all(large: Population, small: Population | None) -> None:
     """Everything, from BEGIN to COMMIT; a commit with an audit event is the reference, and the smaller population."""
     sides = [one for one in (large, small) if one]
@@ -160,13 +146,11 @@ def revoking_all(large: Population, small: Population | None) -> None:
     with copied(large) as first, copied(small or large) as second:
         raw = Raw(second.home if small is None else first.home)
         registries = [population.open() for population in (first, second)[: len(sides)]]
-        for registry, took in zip(registries, held, strict=True):
-            locked(registry, took)
         for turn in range(ROUNDS + 1):
             for registry, took in zip(registries, held, strict=True):
                 registry.issue(username=f"new{turn}", application="A")  # so that there is something to revoke
-                took.clear() if turn == 0 else took.pop()
-                registry.revoke(SessionFilter(everything=True), note="breach drill", actor="benchmark")
+                with noted_changes(registry, took):
+                    registry.revoke(SessionFilter(everything=True), note="breach drill", actor="benchmark")
             began = time.perf_counter()
             raw.seq = raw.connection.execute("SELECT max(seq) FROM audit_events").fetchone()[0]
             with raw.change("benchmark"):

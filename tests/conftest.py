@@ -31,8 +31,10 @@ from authctl.registry_locations import Location
 from authctl.settings import find_home
 from tests import places
 from tests.new_places import installed_at, new_place  # noqa: F401  # fixtures, for every test
+from tests.postgres_homes import home_on_server  # noqa: F401  # a fixture, for every test
 from tests.postgres_server import postgres_server, postgres_url  # noqa: F401  # fixtures, for every test
 from tests.stores import make_store, store  # noqa: F401  # likewise
+from tests.two_hosts import hosts  # noqa: F401  # likewise
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 EXPORTS = Path(os.environ.get("AUTHCTL_TEST_EXPORTS") or Path(__file__).parents[2] / "shared" / "data")

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authctl.audit_chain import FIRST_PREV_HASH, Verifier, seal_event
+from authctl.audit_chain import FIRST_PREV_HASH, Verifier
 from authctl.model import AuditEvent
+from tests.sealed_events import seal_event
 
 NOW = 1_793_525_400_000_000
 COLUMNS = list(AuditEvent._fields)

@@ -150,3 +150,36 @@ def test_no_other_command_cuts_a_list():
     limited = {path for path, options in every_command().items() if "limit" in {one.name for one in options}}
     assert limited == {path[:2] for path in LISTS}
     assert {path for path in every_command() if path[-1] == "list"} - limited == {path[:2] for path in WHOLE}
+
+
+def test_a_hint_to_the_sessions_of_an_operation_lists_them(
+    filled: Authctl, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+):
+    """The command lists exactly the sessions that the operation itself ended, and there is none where it ended none."""
+    monkeypatch.setenv("LINES", "20")
+    terminal: Authctl = request.getfixturevalue("terminal")
+    hint = "; to see those {}: "
+    assert filled("revoke", "--application", "A", "--note", "lost device", "--yes", "-q").code == 0
+    for begin, action, words in (
+        (("revoke", "--note", "lost device", "--application"), "revoke", "revoked now"),
+        (("sessions", "end"), "end", "that ended now"),
+    ):
+        before = filled("sessions", "list", "-o", "id").out.split()
+        for number in (3, 0):
+            new = [issued(filled) for _ in range(number)]
+            operands = ["A", "--yes"] if action == "revoke" else [*before, *new]
+            ran = terminal(*begin, *operands)
+            assert ran.code == 0, ran.err
+            cut = next(line for line in ran.err.splitlines() if " sessions are listed" in line)
+            assert cut.endswith(" sessions are listed") == (not new), cut
+            if new:
+                rest = cut.partition(hint.format(words))[2].removeprefix("authctl ").split()
+                assert sorted(filled(*rest, "-o", "id").out.split()) == sorted(new)
+            before += new
+
+
+def issued(authctl: Authctl) -> str:
+    """The id of a new session."""
+    ran = authctl("tokens", "issue", "--user", "alice", "--application", "A", "-o", "json")
+    assert ran.code == 0, ran.err
+    return str(json.loads(ran.out)["session"]["id"])

@@ -141,7 +141,7 @@ def commands_of(page: Path) -> list[list[str]]:
     typed = [line.removeprefix("sudo -u authctl ") for line in typed_in(text)]
     typed = [line for line in typed if "authctl" in line.split() and not line.startswith("sudo ")]
     typed += [" ".join(line.split()) for line in re.findall(r"(?<!`)`(authctl [^`]+)`", text)]
-    lines = [re.split(r"\s(?:#|<|>|\|\|)(?:\s|$)", line)[0] for line in typed]
+    lines = [re.split(r"\s(?:#|<|>|\|\||\| sudo)(?:\s|$)", line)[0] for line in typed]
     words = [shlex.split(line) for line in lines]
     return [line[line.index("authctl") + 1 :] for line in words]
 

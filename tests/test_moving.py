@@ -18,7 +18,8 @@ from authctl import (
 )
 from authctl.registry.moving import move
 from authctl.settings import find_home
-from authctl.store import compare, marks_at, open_store
+from authctl.store import open_store
+from authctl.store.moving import compare, marks_at
 from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Authctl, Install, OnTerminal, unseen
 from tests.filled_registry import dump, fill

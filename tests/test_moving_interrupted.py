@@ -11,7 +11,7 @@ from authctl import IntegrityFailure, Registry, RegistryMoved, RegistryUnavailab
 from authctl.registry.moving import move
 from authctl.registry_locations import Location
 from authctl.settings import find_home
-from authctl.store import marks_at
+from authctl.store.moving import marks_at
 from tests.conftest import Authctl, Start
 from tests.new_places import WAYS, MakePlace
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.in_a_file
 
 STEPS = {
     "recorded that it begins": "moving._Mover._close, before",
-    "made the copy": "store.moving.compare, before",
+    "made the copy": "moving.compare, before",
     "let the copy appear": "store_of_old.close_for_move, before",
     "closed the old place": "moving.open_arrived, before",
     "opened the new place": "moving.open_arrived, after",
@@ -32,7 +32,6 @@ KILLED_AT = """
 import os, sys
 from authctl.__main__ import main
 import authctl.registry.moving as moving
-import authctl.store.moving
 import authctl.store.nouns.facts as facts
 
 def kill(*_given, **_named):
@@ -47,8 +46,8 @@ def after(function):
 place = sys.argv.pop(1)
 if place == "moving._Mover._close, before":
     moving._Mover._close = kill
-elif place == "store.moving.compare, before":
-    authctl.store.moving.compare = kill
+elif place == "moving.compare, before":
+    moving.compare = kill
 elif place == "store_of_old.close_for_move, before":
     facts.FactsWriter.close_for_move = kill
 elif place == "moving.open_arrived, before":

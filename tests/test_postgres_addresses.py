@@ -8,6 +8,7 @@ from authctl.errors import InvalidInput, RegistryUnavailable
 
 pytest.importorskip("psycopg", reason="needs psycopg: pip install '.[postgres]'")
 from authctl.store.postgres.addresses import read_address
+from tests.conftest import Authctl
 
 
 def parameters(text: str, **environment: str) -> dict[str, str]:
@@ -120,7 +121,13 @@ def test_a_pooler_is_named_in_the_address(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "text", ["postgresql://localhost/db?nothing=1", "postgresql://[::1/db", "postgresql://host:0x/d%ZZ"]
+    "text",
+    [
+        "postgresql://localhost/db?nothing=1",
+        "postgresql://[::1/db",
+        "postgresql://%ff@host/db",
+        "postgresql://host:0x/d%ZZ",
+    ],
 )
 def test_what_libpq_does_not_understand_is_refused(tmp_path: Path, text: str):
     """With the form of an address as a hint."""
@@ -128,3 +135,10 @@ def test_what_libpq_does_not_understand_is_refused(tmp_path: Path, text: str):
         parameters(text, HOME=str(tmp_path))
     assert raised.value.hint
     assert "USER@HOST" in raised.value.hint
+
+
+def test_a_number_that_the_driver_cannot_read_is_refused(installed: Authctl):
+    """Exit 2 with the address and the parameter: the driver finds it only when it connects."""
+    ran = installed("--registry", "postgresql://localhost/db?connect_timeout=soon", "sessions", "list")
+    assert (ran.code, ran.out) == (2, "")
+    assert "connect_timeout" in ran.err

@@ -8,24 +8,17 @@ import pytest
 
 from authctl import Refused, Registry, SessionFilter, TokenRevoked, profiles
 from authctl.registry.init import create
-from authctl.settings import find_home
+from authctl.settings import Home, find_home
+from tests.postgres_homes import opened
 from tests.postgres_server import why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 
 
-@pytest.fixture
-def home(tmp_path: Path, postgres_url: str) -> Path:
-    """An installation whose registry is on a server."""
-    raw = profiles.DEFAULT_FILE.encode()
-    create(find_home(tmp_path / "home", postgres_url), profiles.read(raw, "profiles.yaml"), raw, actor="founder")
-    return tmp_path / "home"
-
-
-def test_a_backup_is_the_same_registry_in_a_file(home: Path, tmp_path: Path, postgres_url: str):
+def test_a_backup_is_the_same_registry_in_a_file(home_on_server: Home, tmp_path: Path):
     """Sessions, notes, users, numbers and the audit chain; tokens are judged alike, texts are found, and the file is private."""
     file = tmp_path / "copy.db"
-    with Registry.open(home, registry=postgres_url) as registry:
+    with opened(home_on_server) as registry:
         issued = [
             registry.issue(username=name, application="Outlook", device=f"{name}-ПК")
             for name in ("alice", "bob", "жук")
@@ -38,7 +31,7 @@ def test_a_backup_is_the_same_registry_in_a_file(home: Path, tmp_path: Path, pos
         with pytest.raises(Refused, match="already exists"):
             registry.backups.create(file)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    with Registry.open(home, registry=file) as copy:
+    with Registry.open(home_on_server.folder, registry=file) as copy:
         assert [session._replace(read_at=0) for session in copy.sessions()] == listed
         assert list(copy.audit.events()) == events
         assert copy.audit.verify().seq == outcome.seq == events[0].seq

@@ -21,12 +21,11 @@ from authctl import (
     RegistryUnavailable,
     SessionFilter,
     TokenEnded,
-    profiles,
 )
 from authctl.errors import AuthctlError
 from authctl.registry.backups import RestoreOutcome, restore
-from authctl.registry.init import create
 from authctl.settings import Home, find_home
+from tests.postgres_homes import opened
 from tests.postgres_server import Server, why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
@@ -44,15 +43,6 @@ restore(find_home(sys.argv[1], sys.argv[2]), Path(sys.argv[3]), note="disk faile
 """The restore as a process that can be killed."""
 
 
-@pytest.fixture
-def home(tmp_path: Path, postgres_url: str) -> Home:
-    """The first host."""
-    place = find_home(tmp_path / "home", postgres_url)
-    raw = profiles.DEFAULT_FILE.encode()
-    create(place, profiles.read(raw, "profiles.yaml"), raw, actor="founder")
-    return place
-
-
 def another_host(home: Home) -> Home:
     """Another host of the same registry, which has seen the same events."""
     folder = home.folder.parent / "second"
@@ -62,26 +52,21 @@ def another_host(home: Home) -> Home:
     return find_home(folder, home.registry)
 
 
-def opened(home: Home) -> Registry:
-    """The registry, open."""
-    return Registry.open(home.folder, registry=home.registry, warn=lambda _: None)
-
-
 def backed_up(registry: Registry, file: Path) -> Path:
     """A backup in that file."""
     registry.backups.create(file)
     return file
 
 
-def test_another_host_that_has_it_open_goes_on_with_the_restored_one(home: Home, tmp_path: Path):
+def test_another_host_that_has_it_open_goes_on_with_the_restored_one(home_on_server: Home, tmp_path: Path):
     """It accepts no token from before, and its next change is in the restored registry; a new process asks for the new head."""
-    second = another_host(home)
-    with opened(home) as registry, opened(second) as other:
+    second = another_host(home_on_server)
+    with opened(home_on_server) as registry, opened(second) as other:
         kept = registry.issue(username="alice", application="Outlook")
         copy = backed_up(registry, tmp_path / "copy.db")
         lost = other.issue(username="bob", application="Outlook")
         assert (other.verify(kept.access_token).username, other.verify(lost.access_token).username) == ("alice", "bob")
-        outcome = restore(home, copy, note="disk failed")
+        outcome = restore(home_on_server, copy, note="disk failed")
         with pytest.raises(TokenEnded, match="restored"):
             other.verify(kept.access_token)
         with pytest.raises(AuthctlError):
@@ -91,7 +76,7 @@ def test_another_host_that_has_it_open_goes_on_with_the_restored_one(home: Home,
         assert registry.verify(after.access_token).username == "carol"
     with opened(second) as again, pytest.raises(IntegrityFailure, match=r"audit\.head names event 3"):
         again.verify(after.access_token)
-    shutil.copy(home.folder / "audit.head", second.folder / "audit.head")
+    shutil.copy(home_on_server.folder / "audit.head", second.folder / "audit.head")
     with opened(second) as again:
         assert again.verify(after.access_token).username == "carol"
         assert again.audit.verify().seq == outcome.seq + 1
@@ -99,16 +84,16 @@ def test_another_host_that_has_it_open_goes_on_with_the_restored_one(home: Home,
         assert (event.action, event.note) == ("registry.restore", "disk failed")
 
 
-def test_sign_ins_beside_a_restore_are_either_ended_by_it_or_made_after_it(home: Home, tmp_path: Path):
+def test_sign_ins_beside_a_restore_are_either_ended_by_it_or_made_after_it(home_on_server: Home, tmp_path: Path):
     """Every sign-in that was acknowledged is of one side or the other, and none from before the restore is active."""
     sign_ins = SignIns()
-    with opened(home) as registry:
+    with opened(home_on_server) as registry:
         for number in range(30):
             registry.issue(username=f"user{number}", application="Outlook")
         copy = backed_up(registry, tmp_path / "copy.db")
-        with sign_ins.by(home, home):
+        with sign_ins.by(home_on_server, home_on_server):
             sign_ins.wait_for(20)
-            outcome = restore(home, copy, note="disk failed")
+            outcome = restore(home_on_server, copy, note="disk failed")
             done = time.monotonic()
             sign_ins.wait_for(20)
         assert not sign_ins.failed
@@ -164,9 +149,9 @@ class SignIns:
                     self.made.append((began, one.session.id, one.access_token))
 
 
-def test_only_the_owner_can_restore(home: Home, tmp_path: Path, postgres_server: Server, postgres_url: str):
+def test_only_the_owner_can_restore(home_on_server: Home, tmp_path: Path, postgres_server: Server, postgres_url: str):
     """The role of the hosts may look at what would happen; it is refused before anything is done."""
-    with opened(home) as registry:
+    with opened(home_on_server) as registry:
         registry.issue(username="alice", application="Outlook")
         copy = backed_up(registry, tmp_path / "copy.db")
     database = postgres_url.split("?", maxsplit=1)[0].rsplit("/", maxsplit=1)[1]
@@ -177,14 +162,14 @@ def test_only_the_owner_can_restore(home: Home, tmp_path: Path, postgres_server:
         f" GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA public TO {role}",
         database,
     )
-    hosts = home._replace(registry=postgres_server.url(database, role))
-    files = sorted(home.folder.iterdir())
+    hosts = home_on_server._replace(registry=postgres_server.url(database, role))
+    files = sorted(home_on_server.folder.iterdir())
     assert restore(hosts, copy, note=None, dry_run=True).ended == 1
     with pytest.raises(Refused, match="not the owner") as refused:
         restore(hosts, copy, note="disk failed")
     assert "OWNER" in (refused.value.hint or "")
-    assert sorted(home.folder.iterdir()) == files
-    with opened(home) as registry:
+    assert sorted(home_on_server.folder.iterdir()) == files
+    with opened(home_on_server) as registry:
         assert registry.count(SessionFilter(status="active")) == 1
 
 
@@ -214,25 +199,25 @@ STOPS = {
 @pytest.mark.parametrize("end", [_kill, _cut])
 @pytest.mark.parametrize("stop", STOPS)
 def test_a_restore_that_is_interrupted_did_not_happen(
-    home: Home, tmp_path: Path, postgres_url: str, stop: str, end: Kill
+    home_on_server: Home, tmp_path: Path, postgres_url: str, stop: str, end: Kill
 ):
     """The registry and its files are the former ones, others go on, and a restore after that is as good as any."""
-    with opened(home) as registry:
+    with opened(home_on_server) as registry:
         registry.users.disable("user7", note="left")
         registry.issue(username="alice", application="Outlook")
         copy = backed_up(registry, tmp_path / "copy.db")
         late = registry.issue(username="late", application="Outlook").access_token
     script = tmp_path / "restoring.py"
     script.write_text(RESTORING)
-    command = [sys.executable, str(script), str(home.folder), postgres_url, str(copy)]
+    command = [sys.executable, str(script), str(home_on_server.folder), postgres_url, str(copy)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     with psycopg.connect(postgres_url, autocommit=True) as other:
         other.execute("DELETE FROM users")
-        files = {path: path.read_bytes() for path in home.folder.iterdir()}
+        files = {path: path.read_bytes() for path in home_on_server.folder.iterdir()}
         other.execute(f"BEGIN; {STOPS[stop]}")
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
         _wait_until(postgres_url, "wait_event_type = 'Lock'")
-        with opened(home) as registry:  # readers wait for nothing
+        with opened(home_on_server) as registry:  # readers wait for nothing
             assert registry.verify(late).username == "late"
             assert registry.count(SessionFilter(status="active")) == 2
         end(process, postgres_url)
@@ -241,11 +226,11 @@ def test_a_restore_that_is_interrupted_did_not_happen(
     assert process.returncode, err
     if end is _cut:
         assert "RegistryUnavailable" in err, err
-        assert {path: path.read_bytes() for path in home.folder.iterdir()} == files
-    with opened(home) as registry:
+        assert {path: path.read_bytes() for path in home_on_server.folder.iterdir()} == files
+    with opened(home_on_server) as registry:
         assert registry.verify(late).username == "late"
         assert registry.issue(username="next", application="Outlook").session.status == "active"
-        outcome: RestoreOutcome = restore(home, copy, note="once more")
+        outcome: RestoreOutcome = restore(home_on_server, copy, note="once more")
         assert registry.audit.verify().seq == outcome.seq
         assert registry.count(SessionFilter(status="active")) == 0
         assert registry.users.get("user7").user.note == "left"
@@ -261,20 +246,22 @@ def _wait_until(url: str, condition: str) -> None:
             time.sleep(0.02)
 
 
-def test_a_restore_makes_the_registry_where_the_database_is_empty(home: Home, tmp_path: Path, postgres_url: str):
+def test_a_restore_makes_the_registry_where_the_database_is_empty(
+    home_on_server: Home, tmp_path: Path, postgres_url: str
+):
     """A new database after the loss of the old one; and a database that cannot be reached is no empty one."""
-    with opened(home) as registry:
+    with opened(home_on_server) as registry:
         registry.issue(username="alice", application="Outlook")
         copy = backed_up(registry, tmp_path / "copy.db")
         with pytest.raises(NotFound):
             registry.session("zzzzzzzzzzzzzzzz")
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    nowhere = home._replace(registry=postgres_url.replace("registry_", "nowhere_"))
+    nowhere = home_on_server._replace(registry=postgres_url.replace("registry_", "nowhere_"))
     with pytest.raises(RegistryUnavailable):
         restore(nowhere, copy, note="disk failed")
-    outcome = restore(home, copy, note="disk failed")
+    outcome = restore(home_on_server, copy, note="disk failed")
     assert (outcome.carried, outcome.ended, outcome.replaced_kept_as) == (None, 1, None)
-    with opened(home) as registry:
+    with opened(home_on_server) as registry:
         assert registry.audit.verify().seq == outcome.seq
         assert registry.issue(username="bob", application="Outlook").session.number == 2

@@ -1,13 +1,11 @@
 """Texts that a database cannot hold are equal to nothing in it: as in a file, they are unknown, and no defect."""
 
-from pathlib import Path
-
 import pytest
 
-from authctl import NotFound, Registry, SessionFilter, profiles
-from authctl.registry.init import create
-from authctl.settings import find_home
+from authctl import NotFound, Registry, SessionFilter
+from authctl.settings import Home
 from tests.conftest import HOSTILE
+from tests.postgres_homes import opened
 from tests.postgres_server import why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
@@ -16,11 +14,9 @@ IMPOSSIBLE = ["al\udcffice", "\ud83d", "a\0bcdefg", "\0"]
 
 
 @pytest.fixture
-def registry(tmp_path: Path, postgres_url: str):
+def registry(home_on_server: Home):
     """A registry on a server."""
-    raw = profiles.DEFAULT_FILE.encode()
-    create(find_home(tmp_path / "home", postgres_url), profiles.read(raw, "profiles.yaml"), raw, actor="founder")
-    with Registry.open(tmp_path / "home", registry=postgres_url) as registry:
+    with opened(home_on_server) as registry:
         yield registry
 
 

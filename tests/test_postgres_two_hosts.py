@@ -1,36 +1,25 @@
 """Two changes of two hosts at once, each stopped at the statement that matters; and the same without the guard, which is then noticed.
 
-The guards are the gate, the lock of a session's row, the conditions that a statement asks again of the row that it changes, and the
-order of locks (decisions 297 and 320). Where two guards keep one promise, each is enough alone, and the test takes both away.
+The guards are the gate, the lock of a session's row, and the conditions that a statement asks again of the row that it changes
+(decisions 297 and 320); the order of locks is in test_postgres_lock_order.py. Where two guards keep one promise, each is enough alone, and the test takes both away.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import stat
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from authctl import Registry, SessionFilter, TokenReused
+from authctl import SessionFilter, TokenReused
 from authctl.errors import Refused
-from tests.conftest import Clock
-from tests.postgres_server import Server, why_not
-from tests.two_hosts import Deed, stopped_at_statements, two_hosts, waits
+from tests.postgres_server import why_not
+from tests.two_hosts import COMMIT, Deed, Hosts, configure, issue, no_gate, run_both, written_program
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 
-PROFILES = """\
-version: 1
-default_profile: single
-profiles:
-  single: {idle_timeout: 3d, on_revoke: wipe}
-  pair: {idle_timeout: 3d, tokens: pair, refresh: {grace: 0s, on_reuse: revoke}}
-  login: {idle_timeout: 3d, authenticator: file, cache: {max_age: 1h}}
-"""
 TELLER = """\
 #!/bin/sh
 while read -r line; do
@@ -38,56 +27,10 @@ while read -r line; do
     echo "$line" | sed 's/.*"jti": "\\([^"]*\\)".*/{"jti": "\\1", "verdict": "delivered"}/'
 done
 """
-_COMMIT = "(^|; )COMMIT"
-_CHAIN = r"SELECT pg_advisory_xact_lock\(\$1\)"
 _OPEN = "(SELECT id FROM revocations"
 
 
-class Hosts(NamedTuple):
-    """Two hosts, their clock, and the server."""
-
-    first: Registry
-    second: Registry
-    clock: Clock
-    server: Server
-    folder: Path
-    url: str
-
-    def rows(self, sql: str) -> list[Any]:
-        """Rows of the database itself."""
-        from authctl.store.postgres.library import psycopg
-
-        with psycopg.connect(self.url) as connection:
-            return connection.execute(sql).fetchall()
-
-    def actions(self, action: str) -> int:
-        """How many events of that action there are."""
-        return self.rows(f"SELECT count(*) FROM audit_events WHERE action = '{action}'")[0][0]
-
-
-@pytest.fixture
-def hosts(tmp_path: Path, postgres_url: str, postgres_server: Server) -> Iterator[Hosts]:
-    """Two hosts on an empty registry; both clocks stand still."""
-    clock = Clock()
-    first, second = two_hosts(tmp_path, postgres_url, PROFILES, clock)
-    with stopped_at_statements():
-        yield Hosts(first, second, clock, postgres_server, tmp_path, postgres_url)
-    for registry in (first, second):
-        registry.audit.verify()
-        registry.close()
-
-
-def issue(registry: Registry, username: str = "alice", profile: str = "single") -> Any:
-    """Sign in."""
-    return registry.issue(username=username, application="Outlook", profile=profile)
-
-
 # Guards, and how each is taken away
-
-
-def no_gate(_run: Callable[[str], Any], text: str) -> str:
-    """Nobody waits for anybody; `run_both` takes the gate away, since its statement looks like that of other locks."""
-    return text
 
 
 def no_row_lock(_run: Callable[[str], Any], text: str) -> str:
@@ -111,24 +54,6 @@ def open_id_read_before(run: Callable[[str], Any], text: str) -> str:
 
 
 # What two hosts do
-
-
-def run_both(hosts: Hosts, one: Deed, other: Deed, *without: Any) -> bool:
-    """The second deed begins where the first one stopped. Returns whether it had to wait."""
-    from authctl.store.postgres import gate
-    from authctl.store.postgres.exchange import Statement
-
-    for deed in (one, other):
-        deed.rewrites = without
-    with pytest.MonkeyPatch.context() as patch:
-        if no_gate in without:
-            patch.setattr(gate.Entrance, "lock", Statement("SELECT true"))
-        one.start()
-        other.start()
-        waited = waits(hosts.server, other)
-        one.go_on()
-        other.go_on()
-    return waited
 
 
 def use_and_end(hosts: Hosts, *without: Any) -> tuple[int, int]:
@@ -185,7 +110,7 @@ def revoke_alice_twice(hosts: Hosts, *without: Any) -> tuple[int, str | None]:
     """Two revocations of the same sessions; how many the second one took, and the note that counts."""
     issue(hosts.first)
     alice = SessionFilter(username="alice")
-    one = Deed(lambda: hosts.first.revoke(alice, note="first"), before=_COMMIT)
+    one = Deed(lambda: hosts.first.revoke(alice, note="first"), before=COMMIT)
     other = Deed(lambda: hosts.second.revoke(alice, note="second"))
     run_both(hosts, one, other, *without)
     assert (one.error, other.error) == (None, None)
@@ -290,7 +215,7 @@ def test_nobody_signs_in_while_the_user_is_disabled(hosts: Hosts, without: Any, 
 
 def test_a_revocation_of_everything_waits_for_a_sign_in_and_has_it(hosts: Hosts):
     """A session that is acknowledged before it is revoked by it, and names its note."""
-    sign_in = Deed(lambda: issue(hosts.first), before=_COMMIT)
+    sign_in = Deed(lambda: issue(hosts.first), before=COMMIT)
     revoke = Deed(lambda: hosts.second.revoke(SessionFilter(everything=True), note="breach"))
     assert run_both(hosts, sign_in, revoke)
     assert [session.note for session in hosts.first.sessions()] == ["breach"]
@@ -304,72 +229,17 @@ def test_the_end_of_a_disabling_is_recorded_once(hosts: Hosts):
     """Two sign-ins find it over."""
     hosts.first.users.disable("alice", note="on leave", until=hosts.clock.now.replace(hour=10))
     hosts.clock.forward(hours=2)
-    one = Deed(lambda: issue(hosts.first, "bob"), before=_COMMIT)
+    one = Deed(lambda: issue(hosts.first, "bob"), before=COMMIT)
     other = Deed(lambda: issue(hosts.second, "carol"))
     run_both(hosts, one, other)
     assert (one.error, other.error) == (None, None)
     assert hosts.actions("user.enable") == 1
 
 
-def refresh_at_the_end_of_a_disabling(hosts: Hosts) -> list[str]:
-    """A disabling ends between two refreshes of another user's session; the errors that are no refusals."""
-    hosts.first.users.disable("bob", note="on leave", until=hosts.clock.now.replace(hour=10))
-    token = issue(hosts.first, profile="pair").refresh_token
-    one = Deed(lambda: hosts.first.refresh(token), before=_CHAIN)
-    one.start()
-    hosts.clock.forward(hours=2)
-    other = Deed(lambda: hosts.second.refresh(token)).start()
-    waits(hosts.server, other)
-    one.go_on()
-    other.go_on()
-    return [type(deed.error).__name__ for deed in (one, other) if deed.error]
-
-
-def test_the_end_of_a_disabling_keeps_no_session_waiting(hosts: Hosts):
-    """The chain is taken after the session, also for the event of another user."""
-    assert refresh_at_the_end_of_a_disabling(hosts) == ["TokenReused"]
-
-
-def test_a_chain_that_is_taken_before_the_session_is_a_deadlock(hosts: Hosts, monkeypatch: pytest.MonkeyPatch):
-    """As it was: events were sealed at once, and the session was locked only where it was read."""
-    from authctl.registry.unit_of_work import UnitOfWork
-    from authctl.store.postgres.change import PostgresChange
-
-    monkeypatch.setattr(UnitOfWork, "_seals_late", property(lambda _unit: False, lambda *_: None), raising=False)
-    monkeypatch.setattr(PostgresChange, "keep_session", lambda _change, _number: None)
-    assert "DeadlockDetected" in refresh_at_the_end_of_a_disabling(hosts)
-
-
-def test_logins_of_one_user_do_not_wait_for_each_other_in_a_circle(hosts: Hosts):
-    """One by the cache and one by the authenticator: both write the cached login before they take the chain."""
-    accept = hosts.folder / "accept"
-    accept.write_text("#!/bin/sh\nexit 0\n")
-    accept.chmod(stat.S_IRWXU)
-    for home in ("first", "second"):
-        file = hosts.folder / home / "authenticators.yaml"
-        file.touch(0o600)
-        file.write_text(f"version: 1\nauthenticators: {{file: {{command: [{json.dumps(str(accept))}]}}}}\n")
-
-    def log_in(registry: Registry, password: str) -> Any:
-        return registry.tokens.login(username="alice", application="Outlook", profile="login", password=password)
-
-    log_in(hosts.first, "old")
-    hosts.clock.forward(minutes=1)
-    one = Deed(lambda: log_in(hosts.first, "old"), before=_CHAIN)
-    other = Deed(lambda: log_in(hosts.second, "new"))
-    run_both(hosts, one, other)
-    assert (one.error, other.error) == (None, None)
-
-
 def deliver_twice(hosts: Hosts) -> list[str]:
     """Two hosts deliver at once what could not be told before; the ids of the messages that were told."""
-    program = hosts.folder / "teller"
-    program.write_text("#!/bin/sh\nexit 1\n")
-    program.chmod(stat.S_IRWXU)
-    for home in ("first", "second"):
-        file = hosts.folder / home / "receivers.yaml"
-        file.touch(0o600)
-        file.write_text(f"version: 1\nreceivers: {{teller: {{command: [{program}], events: [session-revoked]}}}}\n")
+    program = written_program(hosts.folder, "teller", "#!/bin/sh\nexit 1\n")
+    configure(hosts.folder, "receivers", f"teller: {{command: [{program}], events: [session-revoked]}}")
     for _ in range(3):
         issue(hosts.first)
     hosts.first.revoke(SessionFilter(everything=True), note="breach")

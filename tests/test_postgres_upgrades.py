@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from authctl import Registry, RegistryUnavailable, SessionFilter, profiles
+from authctl import RegistryUnavailable, SessionFilter
 from authctl.cli.exit_codes import exit_code_of
-from authctl.registry.init import create
-from authctl.settings import Home, find_home
+from authctl.settings import Home
+from tests.postgres_homes import opened
 from tests.postgres_server import Server, why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
@@ -50,20 +50,6 @@ RENAMED = "ALTER TABLE sessions RENAME COLUMN device TO machine"
 TYPED = "ALTER TABLE sessions ALTER COLUMN generation TYPE numeric"
 
 
-@pytest.fixture
-def home(tmp_path: Path, postgres_url: str) -> Home:
-    """An installation of this authctl."""
-    place = find_home(tmp_path / "home", postgres_url)
-    raw = profiles.DEFAULT_FILE.encode()
-    create(place, profiles.read(raw, "profiles.yaml"), raw, actor="founder")
-    return place
-
-
-def opened(home: Home) -> Registry:
-    """The registry, open."""
-    return Registry.open(home.folder, registry=home.registry, warn=lambda _: None)
-
-
 def newer(home: Home, *statements: str, registry: str | None = None) -> "subprocess.Popen[str]":
     """Begin a process of the newer authctl."""
     command = [sys.executable, "-c", NEWER, str(home.folder), registry or str(home.registry), *statements]
@@ -79,17 +65,17 @@ def version(home: Home) -> int:
 
 
 @pytest.mark.parametrize("statement", [ADDED, RENAMED, TYPED])
-def test_an_older_authctl_that_has_it_open_is_refused_at_its_next_use(home: Home, statement: str):
+def test_an_older_authctl_that_has_it_open_is_refused_at_its_next_use(home_on_server: Home, statement: str):
     """Verify, a sign-in, a list, a revocation and a client say that a newer one was there, whatever it did to the tables."""
-    with opened(home) as registry, opened(home) as fresh:
+    with opened(home_on_server) as registry, opened(home_on_server) as fresh:
         token = registry.issue(username="alice", application="Outlook", device="PC").access_token
         for _ in range(3):
             assert registry.verify(token).username == "alice"
-        process = newer(home, statement)
+        process = newer(home_on_server, statement)
         out, err = process.communicate(timeout=120)
         assert (process.returncode, err) == (0, "")
         assert out.split()[1:] == (["newer"] if statement == ADDED else [])
-        assert version(home) == 2
+        assert version(home_on_server) == 2
         uses: tuple[Callable[[], object], ...] = (
             lambda: registry.verify(token),
             lambda: registry.issue(username="bob", application="Outlook"),
@@ -97,24 +83,24 @@ def test_an_older_authctl_that_has_it_open_is_refused_at_its_next_use(home: Home
             lambda: registry.revoke(SessionFilter(username="alice"), note="lost", actor="admin"),
             lambda: registry.verify(token),
             lambda: fresh.verify(token),
-            lambda: opened(home).verify(token),
+            lambda: opened(home_on_server).verify(token),
         )
         for use in uses:
             with pytest.raises(RegistryUnavailable, match=r"newer authctl \(schema 2, this one knows 1\)") as refused:
                 use()
             assert refused.value.hint == "upgrade authctl"
             assert exit_code_of(type(refused.value)) == 6
-    with psycopg.connect(str(home.registry)) as connection:
+    with psycopg.connect(str(home_on_server.registry)) as connection:
         assert connection.execute("SELECT count(*) FROM revocations WHERE at IS NOT NULL").fetchone() == (0,)
 
 
-def test_an_upgrade_waits_for_its_turn_and_keeps_no_reader_waiting(home: Home):
+def test_an_upgrade_waits_for_its_turn_and_keeps_no_reader_waiting(home_on_server: Home):
     """While somebody reads a long list it begins again and again, and whoever looks up a session waits for half a second at most."""
-    with opened(home) as registry:
+    with opened(home_on_server) as registry:
         token = registry.issue(username="alice", application="Outlook").access_token
-        with psycopg.connect(str(home.registry)) as reading:
+        with psycopg.connect(str(home_on_server.registry)) as reading:
             reading.execute("SELECT count(*) FROM sessions")
-            process = newer(home, ADDED)
+            process = newer(home_on_server, ADDED)
             longest, until = 0.0, time.monotonic() + 4
             while time.monotonic() < until:
                 began = time.monotonic()
@@ -122,16 +108,16 @@ def test_an_upgrade_waits_for_its_turn_and_keeps_no_reader_waiting(home: Home):
                 longest = max(longest, time.monotonic() - began)
                 time.sleep(0.01)
             assert process.poll() is None
-            assert version(home) == 1
+            assert version(home_on_server) == 1
             assert longest < 4, "it waited for as long as the list was read"
             assert registry.issue(username="bob", application="Outlook").session.status == "active"
         assert process.communicate(timeout=120)[1] == ""
-    assert version(home) == 2
+    assert version(home_on_server) == 2
 
 
-def test_two_upgrades_at_once_are_one(home: Home):
+def test_two_upgrades_at_once_are_one(home_on_server: Home):
     """The second process finds the first one's tables; a change under way is waited for."""
-    with opened(home) as registry:
+    with opened(home_on_server) as registry:
         inside, go_on = threading.Event(), threading.Event()
 
         def hold() -> None:
@@ -142,31 +128,31 @@ def test_two_upgrades_at_once_are_one(home: Home):
         holder = threading.Thread(target=hold)
         holder.start()
         inside.wait(30)
-        processes = [newer(home, ADDED) for _ in range(2)]
+        processes = [newer(home_on_server, ADDED) for _ in range(2)]
         time.sleep(1.5)
-        assert version(home) == 1
+        assert version(home_on_server) == 1
         go_on.set()
         holder.join()
     for process in processes:
         assert process.communicate(timeout=120)[1] == ""
         assert process.returncode == 0
-    assert version(home) == 2
+    assert version(home_on_server) == 2
 
 
-def test_an_upgrade_that_fails_leaves_the_older_schema_whole(home: Home):
+def test_an_upgrade_that_fails_leaves_the_older_schema_whole(home_on_server: Home):
     """All of its steps, or none: the older authctl goes on."""
-    with opened(home) as registry:
+    with opened(home_on_server) as registry:
         token = registry.issue(username="alice", application="Outlook").access_token
-        process = newer(home, ADDED, "SELECT 1 FROM no_such_table")
+        process = newer(home_on_server, ADDED, "SELECT 1 FROM no_such_table")
         assert "no_such_table" in process.communicate(timeout=120)[1]
-        assert (process.returncode, version(home)) == (1, 1)
+        assert (process.returncode, version(home_on_server)) == (1, 1)
         assert registry.verify(token).username == "alice"
         assert registry.issue(username="bob", application="Outlook").session.status == "active"
-    with psycopg.connect(str(home.registry)) as connection, pytest.raises(psycopg.errors.UndefinedColumn):
+    with psycopg.connect(str(home_on_server.registry)) as connection, pytest.raises(psycopg.errors.UndefinedColumn):
         connection.execute("SELECT colour FROM sessions")
 
 
-def test_a_role_that_owns_no_table_does_not_upgrade(home: Home, postgres_server: Server, postgres_url: str):
+def test_a_role_that_owns_no_table_does_not_upgrade(home_on_server: Home, postgres_server: Server, postgres_url: str):
     """It is told who can, and changes nothing."""
     database = postgres_url.split("?", maxsplit=1)[0].rsplit("/", maxsplit=1)[1]
     role = f"{database}_app"
@@ -175,7 +161,7 @@ def test_a_role_that_owns_no_table_does_not_upgrade(home: Home, postgres_server:
         f" GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}",
         database,
     )
-    process = newer(home, ADDED, registry=postgres_server.url(database, role))
+    process = newer(home_on_server, ADDED, registry=postgres_server.url(database, role))
     err = process.communicate(timeout=120)[1]
     assert "older authctl (schema 1), and only the owner of its tables may upgrade it | open it once" in err
-    assert (process.returncode, version(home)) == (1, 1)
+    assert (process.returncode, version(home_on_server)) == (1, 1)

@@ -1,11 +1,9 @@
 """`profiles.yaml`: what is read, what is refused and where, and which profile a new session gets."""
 
-import gc
 import json
 import random
 from ipaddress import ip_network
 from pathlib import Path
-from time import process_time
 
 import pytest
 import yaml
@@ -29,6 +27,7 @@ from authctl.model import (
 )
 from authctl.names import fold
 from authctl.profiles import DEFAULT_FILE, check, read
+from tests.work import calls_of, guard_against_endless_work
 
 EXAMPLE = """\
 version: 1
@@ -56,8 +55,8 @@ GOOD = "version: 1\nprofiles: {a: {}}\n"
 LARGEST = 131_072
 """Bytes of the largest file that is read at all."""
 
-BUDGET = 0.05
-"""Seconds in which a hostile file is to be refused."""
+MOST_CALLS = 500_000
+"""Calls that the refusal of a hostile file may cost; `profiles.example.yaml`, of 6 KB, takes 16,000."""
 
 durations = st.one_of(st.just(NEVER), st.integers(1, 360_000 * 86_400).map(lambda seconds: seconds * SECOND))
 words = st.text("abcXYZ 0123456789.-_*%äß\u4e22", min_size=1, max_size=12).filter(lambda text: text.strip() == text)
@@ -359,18 +358,21 @@ HOSTILE = {
 @pytest.mark.parametrize("most", [LARGEST, None], ids=["as much as is read", "all of it"])
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_files_are_refused_at_once(text: str, most: int | None):
-    """Bombs and floods, cut to what is just read or not, are refused with a place and within fifty milliseconds."""
-    raw, taken = text.encode()[:most], []
-    for _ in range(2):
-        gc.collect()
-        start = process_time()
-        with pytest.raises(InvalidFile) as refused:
+    """Bombs and floods, cut to the largest size that is read or not, are refused with a place and with little work."""
+    raw, refused = text.encode()[:most], []
+
+    def refuse() -> None:
+        try:
             read(raw, "profiles.yaml")
-        taken.append(process_time() - start)
-    assert refused.value.faults
-    assert all(fault.startswith("profiles.yaml:") for fault in refused.value.faults)
-    assert len(refused.value.message) < 20_000
-    assert min(taken) < BUDGET
+        except InvalidFile as error:
+            refused.append(error)
+
+    with guard_against_endless_work():
+        assert calls_of(refuse) < MOST_CALLS
+    assert refused
+    assert refused[0].faults
+    assert all(fault.startswith("profiles.yaml:") for fault in refused[0].faults)
+    assert len(refused[0].message) < 20_000
 
 
 @given(st.binary(max_size=300))
@@ -599,9 +601,8 @@ def test_a_name_without_an_asterisk_fits_itself_alone(one: str, other: str):
 
 def test_a_pattern_costs_little_whatever_the_name():
     """A user name that almost fits a pattern of several asterisks is judged as quickly as any other."""
-    start = process_time()
-    assert profile_of({("*a*a*a*b", None): "p"}, "a" * 400, "x") == "default"
-    assert process_time() - start < BUDGET
+    with guard_against_endless_work():
+        assert profile_of({("*a*a*a*b", None): "p"}, "a" * 20_000, "x") == "default"
 
 
 def test_faults_of_fields_and_contradictions_are_found_together():

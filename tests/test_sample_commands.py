@@ -17,7 +17,7 @@ profiles:
   default: {idle_timeout: 3d, continuity: true, on_revoke: wipe, authenticator: staff, cache: {max_age: 24h}, tokens: pair}
 """
 LISTING = Path(__file__).parent / "data" / "listings" / "jupyterhub.json"
-OTHER_CODES = {"audit accept": 4, "console": 2, "doctor": 9}
+OTHER_CODES = {"audit accept": 4, "console": 2, "doctor": 9, "registry move": 4}
 """The commands that cannot succeed without a fault of the installation or without a terminal, or that find a fault on some hosts."""
 
 

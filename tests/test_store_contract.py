@@ -34,6 +34,7 @@ from authctl.store.protocol import Store
 from authctl.store.protocol.effects import Aftermath, Ends
 from authctl.store.protocol.imports import Imported
 from authctl.store.protocol.outbox import Decision, ReadSubscriptions, ReceiverPause, Settled
+from tests.sealed_events import seal_event
 from tests.stores import DEFAULTS, MakeStore
 
 NOW = 1_800_000_000_000_000
@@ -796,7 +797,7 @@ def event(store: Store, action: str, **values):
     """Append an event to the log."""
     with store.change() as tx:
         said = {"at": NOW, "actor": "bob", "subject": None, "note": None, "detail": {}, **values}
-        tx.add_event(audit_chain.seal_event(tx.last_event(), action=action, **said))
+        tx.add_event(seal_event(tx.last_event(), action=action, **said))
 
 
 def test_an_event_that_is_appended_at_the_commit(store: Store):

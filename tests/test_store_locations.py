@@ -68,7 +68,8 @@ def test_an_address_with_a_password_is_refused_and_not_shown(authctl, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlite://", "sqlite:///", "sqlite://host/registry.db", "sqlite:///a?mode=memory", "sqlite:///a#b"]
+    "url",
+    ["sqlite://", "sqlite:///", "sqlite://host/registry.db", "sqlite:///a?mode=memory", "sqlite:///a#b", "sqlite://[x"],
 )
 def test_a_url_names_a_file_and_nothing_else(url: str):
     """No host, no options and no part."""

@@ -35,6 +35,7 @@ from authctl.settings import find_home
 from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.reserve import RESERVE_BYTES
 from tests.conftest import Authctl, Clock, Install
+from tests.sealed_events import seal_event
 
 ROOT = Path(__file__).parents[1]
 
@@ -361,8 +362,6 @@ def test_j2_an_attack_on_the_log_is_found(
 
 def test_j2_a_log_that_was_made_anew_is_found(registry: Registry, home: Path, reopened: Callable[[], Registry]):
     """Somebody who can compute hashes writes a whole chain without the event; only the head outside knows better."""
-    from authctl.audit_chain import seal_event
-
     for name in ("a", "b", "c"):
         issue(registry, name)
     kept = [event for event in reversed(list(registry.audit.events())) if event.seq != 3]

@@ -33,7 +33,7 @@ def issue(installed: Authctl, user: str = "alice") -> str:
 )
 def test_a_number_that_an_option_does_not_take(installed: Authctl, arguments: tuple[str, ...], least: int):
     """Exit 2, with the least number in words; one that no database could hold is refused too."""
-    for text in ("x", "1.5", "", f"{least - 1}"):
+    for text in ("x", "1.5", "", "1_0", "\u0661", "\xb2", "+1", f"{least - 1}"):
         ran = installed(*arguments, text)
         assert ran.code == 2
         assert f"'{text}' is not a whole number of {least} or more" in ran.err

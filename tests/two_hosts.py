@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import shutil
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -22,6 +23,20 @@ from authctl.registry.init import create
 from authctl.settings import find_home
 from tests.postgres_server import Server
 
+if TYPE_CHECKING:
+    from tests.conftest import Clock
+
+PROFILES = """\
+version: 1
+default_profile: single
+profiles:
+  single: {idle_timeout: 3d, on_revoke: wipe}
+  pair: {idle_timeout: 3d, tokens: pair, refresh: {grace: 0s, on_reuse: revoke}}
+  login: {idle_timeout: 3d, authenticator: file, cache: {max_age: 1h}}
+  small: {idle_timeout: 3d, authenticator: file, cache: {max_age: 1h, capacity: 2}}
+"""
+COMMIT = "(^|; )COMMIT"
+CHAIN = r"SELECT pg_advisory_xact_lock\(\$1\)"
 PATIENCE = 60.0
 """The seconds after which a test fails instead of waiting."""
 
@@ -64,9 +79,13 @@ class Deed:
 
     def go_on(self) -> None:
         """Let it run to its end."""
-        self._goes.set()
+        self.leave()
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
+
+    def leave(self) -> None:
+        """Let it leave its stop, and do not wait for its end."""
+        self._goes.set()
 
     def has_ended(self) -> bool:
         """Whether it is over."""
@@ -83,6 +102,7 @@ class Deed:
 @contextmanager
 def stopped_at_statements() -> Iterator[None]:
     """Let deeds stop at the statements of their connections."""
+    from authctl.store.postgres import connections
     from authctl.store.postgres.connection import Connection
 
     real, sent = Connection.execute, Connection.exchange
@@ -118,6 +138,8 @@ def stopped_at_statements() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Connection, "execute", execute)
         patch.setattr(Connection, "exchange", exchange)
+        # a deed stands still on purpose: on a slow machine the server must not end it before the other deed has come as far
+        patch.setattr(connections, "STALL_SECONDS", {True: 120, False: 120})
         yield
 
 
@@ -141,3 +163,83 @@ def two_hosts(folder: Path, url: str, text: str, clock: Any) -> tuple[Registry, 
     second.mkdir(mode=0o700)
     shutil.copy2(first / "keys.json", second / "keys.json")
     return Registry.open(first, registry=url, clock=clock), Registry.open(second, registry=url, clock=clock)
+
+
+def written_program(folder: Path, name: str, text: str) -> Path:
+    """A program of that text in the folder of two hosts, which both can run."""
+    program = folder / name
+    program.write_text(text)
+    program.chmod(stat.S_IRWXU)
+    return program
+
+
+def configure(folder: Path, kind: str, entry: str) -> None:
+    """Give two hosts in a folder a file of authenticators or receivers with that one entry."""
+    for home in ("first", "second"):
+        file = folder / home / f"{kind}.yaml"
+        file.touch(0o600)
+        file.write_text(f"version: 1\n{kind}: {{{entry}}}\n")
+
+
+class Hosts(NamedTuple):
+    """Two hosts, their clock, and the server."""
+
+    first: Registry
+    second: Registry
+    clock: Clock
+    server: Server
+    folder: Path
+    url: str
+
+    def rows(self, sql: str) -> list[Any]:
+        """Rows of the database itself."""
+        from authctl.store.postgres.library import psycopg
+
+        with psycopg.connect(self.url) as connection:
+            return connection.execute(sql).fetchall()
+
+    def actions(self, action: str) -> int:
+        """How many events of that action there are."""
+        return self.rows(f"SELECT count(*) FROM audit_events WHERE action = '{action}'")[0][0]
+
+
+@pytest.fixture
+def hosts(tmp_path: Path, postgres_url: str, postgres_server: Server) -> Iterator[Hosts]:
+    """Two hosts on an empty registry; both clocks stand still."""
+    from tests.conftest import Clock  # which imports this fixture
+
+    clock = Clock()
+    first, second = two_hosts(tmp_path, postgres_url, PROFILES, clock)
+    with stopped_at_statements():
+        yield Hosts(first, second, clock, postgres_server, tmp_path, postgres_url)
+    for registry in (first, second):
+        registry.audit.verify()
+        registry.close()
+
+
+def issue(registry: Registry, username: str = "alice", profile: str = "single") -> Any:
+    """Sign in."""
+    return registry.issue(username=username, application="Outlook", profile=profile)
+
+
+def no_gate(_run: Callable[[str], Any], text: str) -> str:
+    """Nobody waits for anybody; `run_both` takes the gate away, since its statement looks like that of other locks."""
+    return text
+
+
+def run_both(hosts: Hosts, one: Deed, other: Deed, *without: Any) -> bool:
+    """The second deed begins where the first one stopped. Returns whether it had to wait."""
+    from authctl.store.postgres import gate
+    from authctl.store.postgres.exchange import Statement
+
+    for deed in (one, other):
+        deed.rewrites = without
+    with pytest.MonkeyPatch.context() as patch:
+        if no_gate in without:
+            patch.setattr(gate.Entrance, "lock", Statement("SELECT true"))
+        one.start()
+        other.start()
+        waited = waits(hosts.server, other)
+        one.go_on()
+        other.go_on()
+    return waited

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Unpack
 
-from authctl.bearer_tokens import presented_token
+from authctl.bearer_tokens import cookie_name, presented_token
 from authctl.errors import AuthctlError, ConditionNotMet, TokenInvalid, TokenMisused
 from authctl.model import Request, Session
 from authctl.registry import Registry
@@ -77,7 +77,7 @@ class Guard:
     def __init__(self, source: Source, application: str, cookie: str | None = None) -> None:
         self._source = source
         self._application = application
-        self._cookie = cookie
+        self._cookie = cookie_name(cookie)
         self._processes: dict[int, _Process] = {}
         """By process id. That of a parent is kept: closing its database here would disturb the parent."""
 

@@ -12,7 +12,7 @@ from typer.models import CommandInfo
 
 from authctl.cli.context import Cli
 from authctl.cli.repeated_options import Command, Group
-from authctl.cli.streams import print_message, writing
+from authctl.cli.streams import print_message, unexpected, writing
 from authctl.errors import AuthctlError, Refused
 
 COMMANDS = {
@@ -189,8 +189,8 @@ def run(arguments: Sequence[str]) -> int:
         _print_error("not done: interrupted")
         code = _exit_code_of(Refused)
     except Exception as error:  # noqa: BLE001  # the boundary: nobody sees a traceback
-        message = f"{type(error).__name__}: {error}"
-        _print_error(f"unexpected failure: {message}", "this is a defect in authctl; please report it")
+        defect = unexpected(error)
+        _print_error(defect.message, defect.hint)
         code = _exit_code_of(AuthctlError)
     return code
 

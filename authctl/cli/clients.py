@@ -6,7 +6,7 @@ import typer
 
 from authctl import client_records, render
 from authctl.cli.context import Cli, start
-from authctl.cli.options import Actor, Exact, Local, Note, Output, Paged, Quiet
+from authctl.cli.options import Actor, Exact, Local, Note, OptionalNote, Output, Paged, Quiet
 from authctl.instants import parse_length, parse_lifetime
 from authctl.names import counted
 from authctl.registry.clients import DEFAULT_CACHE, NewSecret
@@ -64,7 +64,7 @@ def add(
             help="Fingerprint of its TLS certificate, with which it needs no secret.",
         ),
     ] = None,
-    note: Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Reason, kept in the audit log.")] = None,
+    note: OptionalNote = None,
     actor: Actor = None,
     output: Output = None,
     quiet: Quiet = False,

@@ -190,16 +190,17 @@ class Cli:
         rest: str | None = None,
         *,
         field: str = "sessions",
+        those: str = "all of them",
     ) -> None:
         """Show the result of an operation: as JSON the whole record, otherwise its sessions. With `--quiet` only if a format was given.
 
         A terminal shows a screenful. `total` is the number of sessions, if the record may not have all of them, and `rest` the
-        command that shows all of them. `field` is the list of the record that is shown: sessions, or the rows of a file.
+        command that shows `those`, by default all of them. `field` is the list of the record that is shown: sessions, or the rows of a file.
         """
         if self.quiet and not self.form:
             return
         rows = record[field]
-        whole = f"; to see all of them: {rest}" if rest else ""
+        whole = f"; to see {those}: {rest}" if rest else ""
         most = self.rows_above(_HINT + len(whole), _VERDICT)
         if self.form in (Format.JSON, Format.NDJSON):
             self.show(record)
@@ -260,7 +261,11 @@ class Cli:
         with self._bar_paused():
             sys.stderr.write(question)
             sys.stderr.flush()
-            answer = sys.stdin.readline()
+            try:
+                answer = sys.stdin.readline()
+            except KeyboardInterrupt:
+                sys.stderr.write("\n")
+                raise
         if not answer:
             sys.stderr.write("\n")  # nobody pressed Enter
         return answer.strip("\r\n") if answer else None
@@ -323,7 +328,10 @@ class Cli:
         from rich.console import Console
         from rich.progress import Progress as Bar
 
-        with Bar(console=Console(stderr=True), transient=True) as bar:
+        from authctl.screens.drawing import console_size
+
+        width, height = console_size(sys.stderr)
+        with Bar(console=Console(stderr=True, width=width, height=height), transient=True) as bar:
             task = bar.add_task(text, total=None)
             self._bars.append(bar)
             try:

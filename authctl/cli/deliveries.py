@@ -7,7 +7,7 @@ import typer
 
 from authctl import delivery_records, names, render
 from authctl.cli.context import Cli, start
-from authctl.cli.options import Actor, Exact, Limit, Local, Note, Output, Paged, Quiet, user_names
+from authctl.cli.options import Actor, Exact, Limit, Local, Note, OptionalNote, Output, Paged, Quiet, user_names
 from authctl.model.deliveries import DeliveryFilter, DeliveryState
 from authctl.model.told_events import Event
 from authctl.names import counted
@@ -19,7 +19,6 @@ Ids = Annotated[
     list[str],
     typer.Argument(metavar="ID...", help="Delivery ids; the number before the dot means all of its decision."),
 ]
-RetryNote = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Reason, kept in the audit log.")]
 
 app = typer.Typer(
     help="Show deliveries to receivers, try them again, and drop them.", rich_markup_mode=None, add_completion=False
@@ -78,7 +77,7 @@ def show(
 def retry(
     ctx: typer.Context,
     ids: Ids,
-    note: RetryNote = None,
+    note: OptionalNote = None,
     actor: Actor = None,
     output: Output = None,
     quiet: Quiet = False,

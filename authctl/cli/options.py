@@ -12,28 +12,29 @@ from authctl.render import Format
 
 _LARGEST = 2**62
 """The largest number that an option takes."""
+_MOST_DIGITS = 20
+"""More digits than that number has. Python refuses to read thousands of them."""
 
 
 def whole_number(least: int) -> Callable[[str], int]:
     """The reader of an option or argument that takes a whole number."""
 
     # decision 168: Typer's own range shows its limits as a formula
-    def read(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = None
-        if number is None or number < least:
-            raise typer.BadParameter(f"{quoted(text)} is not a whole number of {least} or more")
+    def read(text: str | int) -> int:
+        digits = str(text).strip()  # Typer passes a default, too
+        # `int` alone would also read digits of other scripts, and `1_0` as 10
+        if not (digits.isascii() and digits.isdigit()) or (least and not digits.strip("0")):
+            raise typer.BadParameter(f"{quoted(str(text))} is not a whole number of {least} or more")
+        number = int(digits[:_MOST_DIGITS])
         if number > _LARGEST:
-            raise typer.BadParameter(f"{quoted(text)} is more than {_LARGEST:,}")
+            raise typer.BadParameter(f"{quoted(digits)} is more than {_LARGEST:,}")
         return number
 
     return read
 
 
 def new_file(path: Path | None) -> Path | None:
-    """The file that an option or argument names for writing. Raises BadParameter for `-` and for a blank name."""
+    """The file that an option or argument names for writing. Raises BadParameter for `-` and for the working folder."""
     # decision 267: a private file must not go to standard output, and `-` would be a file of that name
     if path is not None and str(path) in ("-", "."):
         raise typer.BadParameter(f"{quoted(str(path))} is not the name of a file that can be written")
@@ -55,6 +56,9 @@ Note = Annotated[
     typer.Option(
         "--note", metavar="TEXT", help="Reason, kept and shown later. Required: at least three letters or digits."
     ),
+]
+OptionalNote = Annotated[
+    str | None, typer.Option("--note", metavar="TEXT", help="Reason, kept in the audit log. Default: none.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the effect without changing anything.")]
 TIME = "a date (midnight UTC), today, yesterday, a time, or an age (7d: 7 days ago)"

@@ -10,6 +10,7 @@ from authctl import move_records
 from authctl.cli.context import Cli, start
 from authctl.cli.options import Actor, DryRun, Output, Quiet, Yes
 from authctl.cli.streams import print_message
+from authctl.errors import InvalidInput
 from authctl.files import resolved
 from authctl.names import counted
 from authctl.visible_text import visible
@@ -17,6 +18,7 @@ from authctl.visible_text import visible
 if TYPE_CHECKING:
     from authctl.registry.batches import Progress
     from authctl.registry.moving import MoveOutcome
+    from authctl.registry.unfinished_moves import GivenUp
 
 app = typer.Typer(help="Move the registry to another place.", rich_markup_mode=None, add_completion=False)
 
@@ -25,13 +27,26 @@ app = typer.Typer(help="Move the registry to another place.", rich_markup_mode=N
 def move(
     ctx: typer.Context,
     to: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--to", metavar="PLACE", help="New place: a file, or an empty database as postgresql://USER@HOST/DATABASE."
         ),
-    ],
+    ] = None,
+    give_up: Annotated[
+        bool,
+        typer.Option(
+            "--give-up", help="Give up a move that was not finished: the old place opens, the copy is removed."
+        ),
+    ] = False,
+    copy_lost: Annotated[
+        bool,
+        typer.Option("--copy-lost", help="With --give-up: the new place never comes back, and is not asked."),
+    ] = False,
     note: Annotated[
-        str | None, typer.Option("--note", metavar="TEXT", help="Reason, kept in the audit log. Default: none.")
+        str | None,
+        typer.Option(
+            "--note", metavar="TEXT", help="Reason, kept in the audit log. Required by --give-up. Default: none."
+        ),
     ] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -40,9 +55,21 @@ def move(
     quiet: Quiet = False,
 ) -> None:
     """Move the registry to a file or a database, compare both, and close the old place. After an interruption, run it again."""
+    cli = start(ctx, output, quiet)
+    if (to is not None) == give_up:
+        raise InvalidInput("either a move or giving one up", "authctl registry move --to PLACE, or --give-up")
+    if copy_lost and not give_up:
+        raise InvalidInput("--copy-lost belongs to --give-up", "authctl registry move --give-up --copy-lost")
+    if to is None:
+        _give_up(cli, note, actor, copy_lost=copy_lost, dry_run=dry_run, yes=yes)
+    else:
+        _move(cli, to, note, actor, dry_run=dry_run, yes=yes)
+
+
+def _move(cli: Cli, to: str, note: str | None, actor: str | None, *, dry_run: bool, yes: bool) -> None:
+    """Move the registry, or finish a move that was interrupted."""
     from authctl.registry import moving
 
-    cli = start(ctx, output, quiet)
     with ExitStack() as bar:
 
         def agree(preview: "MoveOutcome") -> None:
@@ -69,6 +96,41 @@ def move(
         cli.say(_next_step(cli, outcome))
     if cli.form:
         cli.show(move_records.move(outcome))
+
+
+def _give_up(cli: Cli, note: str | None, actor: str | None, *, copy_lost: bool, dry_run: bool, yes: bool) -> None:
+    """Give up a move that was not finished."""
+    from authctl.registry import unfinished_moves
+
+    def agree(preview: "GivenUp") -> None:
+        if not yes and cli.can_ask:
+            print_message(f"the move to {visible(preview.given_up)} is not finished; {_effect(preview)}")
+        cli.confirm("give the move up? [y/N]", "y", yes=yes)
+
+    outcome = unfinished_moves.give_up(
+        cli.installation_home,
+        note=note,
+        actor=actor,
+        copy_is_lost=copy_lost,
+        dry_run=dry_run,
+        warn=cli.warn,
+        agree=agree,
+    )
+    done = "dry run, nothing was changed: would give up" if dry_run else "gave up"
+    cli.say(f"{done} the move to {outcome.given_up}; {_effect(outcome)}")
+    if cli.form:
+        cli.show(move_records.given_up(outcome))
+
+
+def _effect(outcome: "GivenUp") -> str:
+    """The place that is in force once a move is given up, and what becomes of the copy."""
+    opens = "opens again, and is in force" if outcome.was_closed else "is in force"
+    copy = {
+        "none": "there is no copy",
+        "removed": "the copy is removed",
+        "left": f"a copy may be left there, and never opens ({outcome.why_left})",
+    }[outcome.copy]
+    return f"{visible(outcome.in_force)} {opens}; {copy}"
 
 
 def _ask(cli: Cli, preview: "MoveOutcome") -> None:

@@ -1,16 +1,22 @@
-"""How every command reads its options: one that takes a single value refuses a second value that is another one.
+"""How every command reads its options: one that takes a single value refuses a second value that is another one, and a file has a name.
 
 Typer keeps the last value of such an option without a message: `--note A --note B` would keep B alone. So the parser gathers all
 values, and they are compared before anything is made of them. The value of an environment variable does not count as a first value.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from typer import BadParameter
 from typer.core import TyperCommand, TyperGroup
 
+from authctl.cli.streams import unexpected
+from authctl.errors import InvalidInput
 from authctl.names import quoted
 
+_PATH = "path"
+"""The name of Typer's type of the parameters that are files."""
 _WHOLE_SENTENCE = 1_000
 """More characters than the first sentence of any help has."""
 _WIDEST_NAME = 22
@@ -24,6 +30,15 @@ class Command(TyperCommand):
         """As Typer makes it, gathering all values."""
         # decision 122: an option that is given twice with two values is refused, unless it names targets
         return _gathering(super().make_parser(ctx), self.params, ctx)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. A refusal of the operating system that no place expects is not taken for a result that cannot be written."""
+        # decision 337: exit 8 means that the operation was done
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            _check_working_folder()
+            raise unexpected(error) from error
 
     def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002
         """The whole first sentence of the help: Typer would cut it after a few words."""
@@ -93,10 +108,30 @@ def _gathering(parser: Any, params: Sequence[Any], ctx: Any) -> Any:
         for option in single:
             if option.name in values:
                 values[option.name] = _one_value(option, values[option.name], ctx)
+        _check_files(params, values, ctx)
         return values, rest, order
 
     parser.parse_args = parse_args
     return parser
+
+
+def _check_files(params: Sequence[Any], values: Mapping[str, Any], ctx: Any) -> None:
+    """Fail with a usage error where the name of a file is blank."""
+    # decision 335: Typer makes the path `.` of it, and the message would name the working folder, or read from there
+    for param in () if ctx.resilient_parsing else params:
+        given = values.get(param.name) if param.type.name == _PATH else None
+        for text in (given,) if isinstance(given, str) else given or ():
+            if not text.strip():
+                name = param.opts[0] if param.param_type_name == "option" else "FILE"
+                raise BadParameter(f"{quoted(text)} is not the name of a file", ctx=ctx, param_hint=quoted(name))
+
+
+def _check_working_folder() -> None:
+    """Raise InvalidInput if the working folder was deleted: no relative path leads anywhere then."""
+    try:
+        Path.cwd()
+    except OSError:
+        raise InvalidInput("the working folder does not exist any more", "cd to another folder") from None
 
 
 def _one_value(option: Any, values: Sequence[str], ctx: Any) -> str:

@@ -38,7 +38,6 @@ def show(cli: Cli, outcome: "RevokeOutcome", *, deliver: bool = False) -> None:
 
     With `deliver` the deliveries are sent before; then it raises Exit with 9 if something stays pending.
     """
-    rest = f"authctl sessions list --status revoked --kind all --limit {outcome.revoked}"
     has_sessions = outcome.selected or outcome.plan
     from authctl.cli.effects import told_effect
 
@@ -50,16 +49,24 @@ def show(cli: Cli, outcome: "RevokeOutcome", *, deliver: bool = False) -> None:
     told = told_deliveries(cli, outcome, deliver=deliver)
     with cli.last_line(verdict(outcome) if has_sessions else None):
         if has_sessions or cli.form:
-            rest = "the same with -o json" if outcome.dry_run else rest
             # only the newly revoked ones are listed of a revocation that names exact sessions
             total = outcome.revoked if outcome.plan or outcome.kept else outcome.selected
             record = {**records.revocation(outcome), "effect": effect, "deliveries": told.states}
-            cli.show_outcome(record, render.REVOKED, total, rest)
+            those = "all of them" if outcome.revoked == total or outcome.dry_run else "those revoked now"
+            cli.show_outcome(record, render.REVOKED, total, _list_of(outcome), those=those)
     check_found(outcome.not_found, hint_for_unknown(cli, outcome.not_found))
     if not has_sessions:
         raise NotFound("no session matches", "to see all sessions: authctl sessions list")
     if deliver:
         told.check()
+
+
+def _list_of(outcome: "RevokeOutcome") -> str | None:
+    """The command that lists the sessions of a revocation: of those that were revoked before, no list has these alone."""
+    if outcome.dry_run:
+        return "the same with -o json"
+    newest = f"authctl sessions list --status revoked --kind all --limit {outcome.revoked}"
+    return newest if outcome.revoked else None
 
 
 def verdict(outcome: "RevokeOutcome") -> str:

@@ -94,7 +94,10 @@ SAMPLE_COMMANDS: dict[str, tuple[str, ...]] = {
     "deliveries drop": ('authctl deliveries drop 1 --note "the system was shut down"',),
     "cleanup": ("authctl cleanup --dry-run", "authctl cleanup -q", "authctl cleanup --check --max-age 2d"),
     "doctor": ("authctl doctor",),
-    "registry move": ("authctl registry move --to moved.db --dry-run",),
+    "registry move": (
+        "authctl registry move --to moved.db --dry-run",
+        'authctl registry move --give-up --note "the new server is not ready"',
+    ),
     "backup": ("authctl backup registry-copy.db",),
     "restore": ('authctl restore registry-copy.db --note "disk failed" --dry-run',),
     "profiles example": ("authctl profiles example > profiles.yaml",),

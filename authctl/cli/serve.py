@@ -3,9 +3,11 @@
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
+from authctl.bearer_tokens import cookie_name
 from authctl.cli.context import start
 from authctl.cli.options import Quiet, whole_number
 from authctl.door.settings import AccessLog, Network, Settings
@@ -96,6 +98,7 @@ def serve(
     if (tls_cert is None) != (tls_key is None):
         raise InvalidInput("--tls-cert and --tls-key belong together")
     networks, trusts_unix = _proxies(proxy or ())
+    cookie, issuer = cookie_name(cookie), _checked_issuer(issuer)
     cli.registry.profiles.in_force()  # a registry that cannot be used is an error of this command
     cli.registry.close()
     listener = sockets.listen(bind if bind is not None else _bind_of_systemd(sockets.systemd_socket()), group=group)
@@ -122,6 +125,21 @@ def serve(
             "--tls-cert FILE --tls-key FILE, or --allow-plain-http",
         )
     server.serve(settings, listener, min(workers, _MOST_WORKERS), lambda: cli.say(f"listening at {address}"))
+
+
+def _checked_issuer(url: str | None) -> str | None:
+    """The URL under which clients reach the door, or None. Raises InvalidInput."""
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        is_of_door = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:  # half an address in brackets
+        is_of_door = False
+    # RFC 8414, section 2: an issuer has neither a query nor a fragment
+    if not is_of_door or "?" in url or "#" in url:
+        raise InvalidInput(f"not the URL of a door: {quoted(url)}", "--issuer https://HOST")
+    return url
 
 
 def _bind_of_systemd(descriptor: int | None) -> str:

@@ -173,6 +173,7 @@ def end(
 
         say_deliveries(cli, min(session.ended_at or 0 for session in outcome.sessions[: outcome.ended]))
     with cli.last_line(f"ended {counted(outcome.ended, 'session')}; {outcome.already_ended:,} had already ended"):
-        rest = f"authctl sessions list --status expired --kind all --limit {total}"
-        cli.show_outcome(records.ending(outcome), render.ENDED, total, rest)
+        newest = f"authctl sessions list --status expired --kind all --limit {outcome.ended}"
+        those = "those that ended now" if outcome.already_ended else "all of them"
+        cli.show_outcome(records.ending(outcome), render.ENDED, total, newest if outcome.ended else None, those=those)
     check_found(outcome.not_found)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from authctl import render
-from authctl.errors import OutputFailed, reason
+from authctl.errors import AuthctlError, OutputFailed, reason
 from authctl.names import without_tokens
 from authctl.records import Record
 from authctl.render import Format, Shape
@@ -15,6 +15,13 @@ from authctl.visible_text import visible
 
 if TYPE_CHECKING:
     from authctl.screens.times import Look
+
+
+def unexpected(error: Exception) -> AuthctlError:
+    """The error that a person sees in the place of one that nothing expects."""
+    return AuthctlError(
+        f"unexpected failure: {type(error).__name__}: {error}", "this is a defect in authctl; please report it"
+    )
 
 
 def print_message(text: str) -> None:

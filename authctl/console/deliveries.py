@@ -1,4 +1,4 @@
-"""The tab of the deliveries: what receivers were told, are told and refuse; tried again, and dropped."""
+"""The tab of the deliveries: the messages to receivers, delivered, pending and refused; tried again, and dropped."""
 
 from __future__ import annotations
 
@@ -113,6 +113,6 @@ class DeliveriesPane(Pane):
             self.ask(Dropping(chosen))
 
     def after_operation(self) -> None:
-        """Select nothing any more, and show what became of the deliveries."""
+        """Select nothing any more, and show the deliveries after the operation."""
         self.action_clear_selection()
         super().after_operation()

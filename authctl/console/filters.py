@@ -39,8 +39,13 @@ class Filter(NamedTuple):
         return selection.narrowed(**{_CRITERIA[grouping]: name})
 
     def opened(self, name: str) -> "Filter":
-        """The filter of the sessions of one group of the present grouping."""
+        """The filter of the sessions of one group of the present grouping, whose name must be one that filters take."""
         return self if self.grouping is None else self._replace(group=(self.grouping, name), grouping=None)
+
+    @staticmethod
+    def takes(name: str) -> bool:
+        """Whether a filter can select the group of a name: no filter selects the sessions without a name, or with white space as one."""
+        return bool(fold(name))
 
     def list_words(self) -> list[str]:
         """The words of the command that lists the same."""

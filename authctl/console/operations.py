@@ -41,8 +41,8 @@ class Preview(NamedTuple):
     lines: Sequence[str]
     sessions: Sequence[Record] = ()
     """Some of the sessions, for a short table."""
-    owed: str | None = None
-    """The text that has to be typed before the operation; None for none."""
+    answer: str | None = None
+    """The text that a person has to type before the operation; None for none."""
     is_possible: bool = True
     content: Any = None
     """The part that the operation itself needs of its preview."""
@@ -90,8 +90,8 @@ class Revocation:
         if self._selection.everything:
             lines.insert(1, "everybody has to sign in again, and whoever signs in before this is done is revoked, too")
         # decision 121: everything has no bound, so the count has to be typed
-        owed = str(total) if self._selection.everything else None
-        return Preview(lines, list(map(records.session, preview.sessions)), owed, content=preview.bound)
+        answer = str(total) if self._selection.everything else None
+        return Preview(lines, list(map(records.session, preview.sessions)), answer, content=preview.bound)
 
     def perform(
         self, registry: Registry, preview: Preview, note: str, _typed: dict[str, str], actor: str | None

@@ -195,7 +195,7 @@ class Pane(Vertical):
         return self.source_is_ready and self.source.is_behind
 
     def changed(self) -> None:
-        """Read again what is in view: the registry was changed, or time has passed."""
+        """Read the visible rows again: the registry was changed, or time has passed."""
         if not self.source_is_ready:
             return
         if self.table.first_line < self.table.line_count and self.table.cursor < self.table.line_count:

@@ -119,7 +119,7 @@ class SessionsPane(Pane):
         """Open the details of a session, or the sessions of a group."""
         if self.filter.grouping is None:
             self.action_details()
-        elif not row.key:
+        elif not self.filter.takes(row.key):
             self.shared.tell(f"no filter selects the sessions without {self.filter.grouping}", is_error=True)
         else:
             self._go(self.filter.opened(row.key))
@@ -196,7 +196,7 @@ class SessionsPane(Pane):
 
     def _under_cursor(self) -> SessionFilter | None:
         row = self.table.current
-        if row is None or (self.filter.grouping is not None and not row.key):
+        if row is None or (self.filter.grouping is not None and not self.filter.takes(row.key)):
             return None
         if self.filter.grouping is None:
             return SessionFilter(ids=(row.key,))

@@ -159,8 +159,8 @@ class Groups(_Whole):
         return self._words
 
     def show_words(self, row: Row) -> list[str]:
-        """`authctl sessions list` of the group."""
-        return self._filter.opened(row.key).list_words()
+        """`authctl sessions list` of the group, or the command of all groups where no filter selects this one."""
+        return self._filter.opened(row.key).list_words() if self._filter.takes(row.key) else self._words
 
 
 class Users(_Whole):

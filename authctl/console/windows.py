@@ -104,9 +104,9 @@ class DeedWindow(ModalScreen[str | None]):
             for field in self._operation.fields:
                 yield from self._field(field, f"{field}:")
             yield from self._field("note", "note:")
-            with Horizontal(classes="field", id="owed-field"):
-                yield Static(id="owed-label", classes="label")
-                yield TypedText("owed")
+            with Horizontal(classes="field", id="answer-field"):
+                yield Static(id="answer-label", classes="label")
+                yield TypedText("answer")
             yield Static(id="refusal")
             yield Static(id="same-command")
             with Horizontal(classes="buttons"):
@@ -122,7 +122,7 @@ class DeedWindow(ModalScreen[str | None]):
 
     def on_mount(self) -> None:
         """Count the sessions of the operation, while the note is typed."""
-        self.query_one("#owed-field").display = self.query_one("#refusal").display = False
+        self.query_one("#answer-field").display = self.query_one("#refusal").display = False
         self.screen.set_focus(self.query_one("#note", Input))
         self._show_command()
         begin(self, self._read_preview)
@@ -137,10 +137,10 @@ class DeedWindow(ModalScreen[str | None]):
         self._preview = preview
         self._draw_preview()
         self.query_one("#do", Button).disabled = not preview.is_possible
-        if preview.owed is not None:
-            label = f"type {preview.owed} to confirm:"
-            self.query_one("#owed-label", Static).update(texts.text(label))
-            self.query_one("#owed-field").display = True
+        if preview.answer is not None:
+            label = f"type {preview.answer} to confirm:"
+            self.query_one("#answer-label", Static).update(texts.text(label))
+            self.query_one("#answer-field").display = True
         if self._is_note_entered:
             self._after_note()
 
@@ -182,8 +182,8 @@ class DeedWindow(ModalScreen[str | None]):
         self._is_note_entered = True
         if self._preview is None:  # it goes on when the preview has come
             return
-        if self._preview.owed is not None and not self.query_one("#owed", Input).value:
-            self.screen.set_focus(self.query_one("#owed"))
+        if self._preview.answer is not None and not self.query_one("#answer", Input).value:
+            self.screen.set_focus(self.query_one("#answer"))
         elif self._operation.is_asked_again:
             self.screen.set_focus(self.query_one("#do" if self._preview.is_possible else "#cancel"))
         else:
@@ -212,9 +212,12 @@ class DeedWindow(ModalScreen[str | None]):
         if preview is None or not preview.is_possible or self.is_busy:
             return
         # "1,200" and "1200" are the same count, as on the command line.
-        if preview.owed is not None and self.query_one("#owed", Input).value.strip().replace(",", "") != preview.owed:
-            self._say(f"not done: the answer was not '{preview.owed}'")
-            self.screen.set_focus(self.query_one("#owed"))
+        if (
+            preview.answer is not None
+            and self.query_one("#answer", Input).value.strip().replace(",", "") != preview.answer
+        ):
+            self._say(f"not done: the answer was not '{preview.answer}'")
+            self.screen.set_focus(self.query_one("#answer"))
             return
         self.is_busy = True
         self._say("working ...")

@@ -126,7 +126,7 @@ class DoorProtocol(HttpToolsProtocol):
         return None
 
     def on_message_begin(self) -> None:
-        """Begin a request. What ASGI needs is made later, for those that need it."""
+        """Begin a request. The values of ASGI are made later, for the requests that need them."""
         self.url = b""
         self.headers = []
         self.expect_100_continue = False

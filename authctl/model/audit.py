@@ -63,6 +63,7 @@ ACTIONS = tuple(
             "profile.apply",
             "profile.done",
             "receiver.change",
+            "registry.give_up_move",
             "registry.init",
             "registry.move",
             "registry.restore",

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from authctl.errors import InvalidInput
-from authctl.instants import instant_of
+from authctl.instants import given_instant
 from authctl.model.sessions import Kind, Status, Wipe
 from authctl.names import field as checked_field
 from authctl.names import fold, profile_name, quoted, username
@@ -54,14 +54,23 @@ def checked_texts(
         raise InvalidInput(f"no {name} is given, where at least one has to be")
     once: dict[str, str] = {}
     for text in texts_of(value):
-        check(text) if check else checked_field(text, name)
+        check(text) if check else _checked_text(text, name)
         once.setdefault(key(text), text)
     texts = tuple(once.values())
     return texts[0] if len(texts) == 1 else texts
 
 
-def _instant(value: "int | datetime | None") -> int | None:
-    return instant_of(value) if isinstance(value, datetime) else value
+def _checked_text(text: str, name: str) -> None:
+    """Raise InvalidInput for a text that no session or event is looked for by."""
+    # decision 334: `--device "$X"` with an unset X would select the devices whose names are white space
+    if not fold(checked_field(text, name)):
+        raise InvalidInput(f"the {name} is blank")
+
+
+def checked_search(search: str | None) -> None:
+    """Raise InvalidInput for a text that cannot be searched for, and for a blank one: it is in everything."""
+    if search is not None:
+        _checked_text(search, "search")
 
 
 class _Criteria(NamedTuple):
@@ -86,6 +95,9 @@ class _Criteria(NamedTuple):
     key_id: str | None = None
     except_ids: tuple[str, ...] = ()
     everything: bool = False
+
+
+_INSTANTS = ("created_since", "created_before", "used_since", "unused_since", "expires_before")
 
 
 class SessionFilter(_Criteria):
@@ -132,6 +144,11 @@ class SessionFilter(_Criteria):
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values if v not in (None, ()) and v is not False}
 
 
+def _ids(ids: Sequence[str]) -> tuple[str, ...]:
+    """Ids, of which one alone may be given as a text."""
+    return (ids,) if isinstance(ids, str) else tuple(ids)
+
+
 def _checked(criteria: _Criteria) -> _Criteria:
     statuses = (criteria.status,) if isinstance(criteria.status, str) else criteria.status
     for value, choices in (
@@ -144,11 +161,12 @@ def _checked(criteria: _Criteria) -> _Criteria:
             raise InvalidInput(f"{quoted(value)} is none of: {', '.join(choices)}")
     # An order to remove data comes from a revocation: without a status, --wipe means revoked sessions (decision 52).
     statuses = (Status.REVOKED,) if criteria.wipe is not None and not statuses else statuses
-    # A blank text is in every session: `--search "$X"` with an unset X would select all of them.
-    if criteria.search is not None and not fold(criteria.search):
-        raise InvalidInput("the search is blank")
-    for name in ("search", "key_id"):
-        checked_field(getattr(criteria, name) or "", name.replace("_", " "))
+    for name in ("used_after_end", "everything"):
+        if not isinstance(getattr(criteria, name), bool):
+            raise InvalidInput(f"{name} is neither true nor false: {quoted(str(getattr(criteria, name)))}")
+    checked_search(criteria.search)
+    checked_field(criteria.key_id or "", "key id")
+    instants: dict[str, Any] = {name: given_instant(getattr(criteria, name), name) for name in _INSTANTS}
     return criteria._replace(
         username=checked_texts(criteria.username, "username", username),
         application=checked_texts(criteria.application, "application"),
@@ -157,9 +175,7 @@ def _checked(criteria: _Criteria) -> _Criteria:
         profile=checked_texts(criteria.profile, "profile", profile_name),
         source=checked_texts(criteria.source, "source"),
         status=tuple(status for status in Status if status in statuses),
-        created_since=_instant(criteria.created_since),
-        created_before=_instant(criteria.created_before),
-        used_since=_instant(criteria.used_since),
-        unused_since=_instant(criteria.unused_since),
-        expires_before=_instant(criteria.expires_before),
+        ids=_ids(criteria.ids),
+        except_ids=_ids(criteria.except_ids),
+        **instants,
     )

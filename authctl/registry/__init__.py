@@ -1,4 +1,4 @@
-"""The use cases: `Registry` is what the command line and back ends of applications call.
+"""The use cases: the command line and the back ends of applications call `Registry`.
 
 Operations on sessions are methods here; all others belong to a noun, such as `registry.users.disable` (`nouns.py`).
 """

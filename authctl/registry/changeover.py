@@ -169,7 +169,7 @@ def _access_lifetime(profile: Profile) -> int:
 
 
 def _record_end(unit: UnitOfWork, event: int, counts: DeadlineChanges) -> None:
-    """Record that a changeover is complete, as an operation of whoever applied the profiles, whoever completed it."""
+    """Record that a changeover is complete, with the actor who applied the profiles, also if another one completed it."""
     began = unit.tx.event(event)
     assert began is not None
     detail: dict[str, Any] = {"event": event, **counts._asdict()}

@@ -205,8 +205,9 @@ def _new_secret() -> str:
 def _rights(may: Sequence[Right | str]) -> tuple[Right, ...]:
     """The rights, each once, in the order of `Right`. Raises InvalidInput."""
     known = f"--may {'|'.join(Right)}"
-    if unknown := next((right for right in may if right not in set(Right)), None):
-        raise InvalidInput(f"no such right: {names.quoted(unknown)}", known)
+    for right in may:
+        if right not in set(Right):
+            raise InvalidInput(f"no such right: {names.quoted(right)}", known)
     if not may:
         raise InvalidInput("a client needs a right", known)
     return tuple(right for right in Right if right in may)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl import names
 from authctl.errors import InvalidInput, NotFound, Refused
-from authctl.instants import NEVER, format_instant, format_second, instant_of
+from authctl.instants import NEVER, format_instant, format_second, given_instant
 from authctl.model import ContinuityEvent, Profile, ProfileSet
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import UnitOfWork
@@ -54,7 +54,7 @@ class Continuity:
         profile that rules no session; InvalidInput for an `until` that has passed.
         """
         note = names.note(note)
-        until = instant_of(until) if isinstance(until, datetime) else until
+        until = given_instant(until, "until")
         with self._installation.change(actor) as unit:
             if until is not None and until <= unit.now:
                 raise InvalidInput(f"a continuity event cannot end before it begins: {format_second(until)}")

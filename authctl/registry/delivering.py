@@ -75,7 +75,7 @@ def back_off(attempts: int, chance: Callable[[], float] = random.random) -> int:
 def deliver(
     installation: Installation, receivers: Mapping[str, Receiver], *, at_once: bool = False, counted: bool = True
 ) -> DeliverOutcome:
-    """Tell every receiver what is due, once. Contract: `Deliveries.deliver`."""
+    """Send every receiver the messages that are due, once. Contract: `Deliveries.deliver`."""
     runs = [_Run(installation, receiver) for receiver in receivers.values()]
     active = [run for run in runs if run.begin(at_once=at_once)]
     while active:

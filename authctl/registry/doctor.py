@@ -12,7 +12,7 @@ from shlex import quote
 from typing import NamedTuple
 
 from authctl import key_ring, names
-from authctl.errors import AuthctlError, InvalidFile, Refused
+from authctl.errors import AuthctlError, InvalidFile, Refused, RegistryMoved
 from authctl.instants import DAY, format_instant, format_second
 from authctl.key_ring import KeyState
 from authctl.model import ProfileSet
@@ -163,7 +163,12 @@ def _check_move(installation: Installation) -> Iterator[Finding]:
         moving_to = view.moving_to()
     if moving_to is not None:
         problem = f"a move to {moving_to} was begun, and not finished; this registry is in force"
-        yield Finding("move", ok=False, found=problem, next=f"authctl registry move --to {quote(moving_to)}")
+        yield Finding(
+            "move",
+            ok=False,
+            found=problem,
+            next=f"authctl registry move --to {quote(moving_to)}; to give it up: {RegistryMoved.give_up}",
+        )
 
 
 def _check_engine(installation: Installation) -> Finding:

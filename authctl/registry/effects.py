@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 _MOST_COUNTED = 100_000
-"""The most ended sessions of which is read what goes on: of more, that would take longer than the operation."""
+"""The most ended sessions whose remaining access is read: for more, that would take longer than the operation."""
 
 
 class Effect(NamedTuple):
@@ -99,7 +99,7 @@ class Effects:
     def of_profiles(self, outcome: "ApplyOutcome") -> Effect | None:
         """The effect of applied profiles: the sessions that expired at once, and how long the others of these profiles live.
 
-        None for a dry run. What goes on of the users of expired ones is not found out of more than 100,000.
+        None for a dry run. For more than 100,000 expired sessions, the access that their users keep is not read.
         """
         # decision 270: a dry run has no effect, and null does not look like zero
         if outcome.begun is None:

@@ -58,7 +58,7 @@ def revoke_all_but_newest(
     max_affected: int | None,
     bound: Bound | None,
 ) -> RevokeOutcome:
-    """Revoke what a filter selects but the newest sessions, in one transaction. Contract: `Registry.revoke`."""
+    """Revoke the sessions that a filter selects except the newest, in one transaction. Contract: `Registry.revoke`."""
     check_kept(selection, keep)
     if not (dry_run and note is None):
         note = names.note(note)

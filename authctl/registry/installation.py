@@ -87,7 +87,7 @@ class Installation:
         self.waiting_uses: WaitingUses | None = None
         """The uses that wait until the registry is free; None until the first one."""
         self.single_uses = SingleUses()
-        self._warn = warn or _log_warning
+        self._warn = warn or warning_in_log
         self._warned: set[str] = set()
         self.on_unfinished: Callable[[Installation], None] | None = None
         """The function to call after a change if there is a changeover; None in an installation without nouns."""
@@ -200,7 +200,8 @@ class Installation:
                 self.store.keep_space()
 
 
-def _log_warning(text: str) -> None:
+def warning_in_log(text: str) -> None:
+    """Write a warning to the log of the process, where the caller gave no place for warnings."""
     import logging
 
     logging.getLogger("authctl").warning(text)

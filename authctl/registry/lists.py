@@ -41,7 +41,7 @@ class Lists:
     ) -> SessionPage:
         """One page of the list of `Registry.sessions`: its `sessions`, and `next`, the cursor to give as `after` for the next page; None on the last one.
 
-        A walk of pages ends, and every session that stays selected is on one page at least, whatever is done between them; one that moved
+        A walk of pages ends, and every session that stays selected is on one page at least, also if sessions change between them; one that moved
         within the list comes last, sometimes once more. A cursor may be kept: it depends on no session. Raises as that.
         """
         if limit < 1:

@@ -31,7 +31,8 @@ from authctl.registry.installation import URGENT_LOCK_TIMEOUTS, Installation
 from authctl.registry.unit_of_work import UnitOfWork, actor_name
 from authctl.registry_locations import Location, read_location
 from authctl.settings import Home
-from authctl.store import (
+from authctl.store import open_store, store_files
+from authctl.store.moving import (
     arriving,
     check_fit,
     compare,
@@ -40,8 +41,6 @@ from authctl.store import (
     finish_move,
     marks_at,
     open_arrived,
-    open_store,
-    store_files,
 )
 from authctl.visible_text import visible
 
@@ -107,7 +106,7 @@ def move(
         with closing(open_store(home.registry)) as store:
             return mover.preview(mover.checked(store)) if dry_run else mover.move(store)
     except RegistryMoved as error:
-        if dry_run or error.moved_to != _text(mover.target):
+        if dry_run or error.moved_to != place_text(mover.target):
             raise
         return mover.finish(error)
 
@@ -137,7 +136,7 @@ class _Mover(NamedTuple):
             self.agree(self.preview(installation))
         trusted = audit_log.verify_chain(installation)
         with store.change(lock_timeouts=URGENT_LOCK_TIMEOUTS) as tx:
-            tx.set_moving_to(_text(self.target))
+            tx.set_moving_to(place_text(self.target))
         self.progress(1, _STEPS)
         try:
             outcome, event = self._close(installation, trusted)
@@ -152,24 +151,27 @@ class _Mover(NamedTuple):
         old, there = marks_at(self.home.registry), marks_at(self.target)
         if there is None or old is None or there.registry_id != old.registry_id:
             message = f"{closed.message}, and it is not there; nothing else has changed"
-            raise IntegrityFailure(message, "restore the newest backup at the new place")
+            is_finished = old is None or old.moving_to is None
+            raise IntegrityFailure(
+                message, "restore the newest backup at the new place" if is_finished else RegistryMoved.give_up
+            )
         if there.arriving_from is not None:
-            open_arrived(self.target)
+            open_arrived(self.target, old.last_hash or "")
         with closing(open_store(self.target)) as store:
             installation = self._moved(store)
             with installation.snapshot() as (view, now):
-                event = _event_of_move(view, _text(self.target))
+                event = _event_of_move(view, place_text(self.target))
                 if event is None:  # an older copy was restored there since
                     raise closed
                 outcome = self._outcome(view, now, ChainHead(event.seq, event.hash), _tables_of(event), None)
-        self._open(event)
+        self._finish(event)
         return outcome._replace(at=event.at, actor=event.actor, note=event.note, was_begun=True)
 
     def checked(self, store: "Store") -> Installation:
         """The installation of the old place, once both places are found fit. Nothing is changed."""
         installation = Installation(self.home, store, self.clock, self.warn)
         installation.head.check(again=True)
-        if _text(self.home.registry) == _text(self.target):
+        if place_text(self.home.registry) == place_text(self.target):
             raise InvalidInput(f"the registry is at {self.target} already", "name another place: --to PATH or --to URL")
         there = marks_at(self.target)
         with installation.snapshot() as (view, _now):
@@ -183,6 +185,9 @@ class _Mover(NamedTuple):
         """Let a copy arrive at the new place, and close the old one. The event of the move is the last one of both."""
         with installation.store.change(lock_timeouts=URGENT_LOCK_TIMEOUTS) as tx:
             tx.take_time()
+            # another command may have given this move up, or begun another one, before this one had its turn (decision 338)
+            if tx.moving_to() != place_text(self.target):
+                raise Refused(f"the move to {self.target} was given up meanwhile", "authctl doctor")
             now, clock = installation.clock.present(tx)
             unit = UnitOfWork(tx, now, self.actor, clock, installation.outbox.announce)
             unit.check_clock()
@@ -190,7 +195,7 @@ class _Mover(NamedTuple):
             with installation.store.view() as view:
                 head = audit_log.verify_chain_since(view, trusted)
                 counts = count_rows(view)
-                places = {"from": visible(_text(self.home.registry)), "to": visible(_text(self.target))}
+                places = {"from": visible(place_text(self.home.registry)), "to": visible(place_text(self.target))}
                 unit.record(
                     "registry.move", subject=view.registry_id(), note=self.note, detail={**places, "tables": counts}
                 )
@@ -198,12 +203,12 @@ class _Mover(NamedTuple):
                 event = unit.recorded[-1]
                 compared = self._copy(view, head, event)
                 outcome = self._outcome(view, unit.now, ChainHead(event.seq, event.hash), counts, compared)
-            tx.close_for_move(_text(self.target))
+            tx.close_for_move(place_text(self.target))
         return outcome, event
 
     def _copy(self, view: "View", head: ChainHead, event: "AuditEvent") -> "Compared":
         """Make the copy, compare it, and let it appear, closed, with the event of the move."""
-        with arriving(view, self.target, _text(self.home.registry), self.home.folder) as copy:
+        with arriving(view, self.target, place_text(self.home.registry), self.home.folder) as copy:
             self.progress(2, _STEPS)
             with copy.view() as there:
                 compared = compare(view, there, event.at)
@@ -216,16 +221,21 @@ class _Mover(NamedTuple):
         return compared
 
     def _give_up(self, store: "Store") -> None:
-        """Remove what a failed move left, unless the old place is closed; what stays is replaced by the next move."""
+        """Remove the copy that a failed move left, unless the old place is closed; a copy that stays is replaced by the next move."""
         with suppress(AuthctlError, OSError), store.change() as tx:
             tx.take_time()  # a server ends a change that stands still, and to remove a file from a busy disk takes long
             # Inside the change: the old place is open, and stays so until the copy is gone.
             discard_arrived(self.target, tx.registry_id())
-            tx.set_moving_to(None)
+            if tx.moving_to() == place_text(self.target):
+                tx.set_moving_to(None)
 
     def _open(self, event: "AuditEvent") -> None:
         """Open the new place, move `audit.head` on, and note in the old place that the move is finished."""
-        open_arrived(self.target)
+        open_arrived(self.target, event.hash)
+        self._finish(event)
+
+    def _finish(self, event: "AuditEvent") -> None:
+        """The rest of it, once the new place is open."""
         with closing(open_store(self.target)) as store:
             self._moved(store).head.advance([event])
         finish_move(self.home.registry)
@@ -240,8 +250,8 @@ class _Mover(NamedTuple):
     ) -> MoveOutcome:
         return MoveOutcome(
             registry_id=view.registry_id(),
-            moved_from=_text(self.home.registry),
-            moved_to=_text(self.target),
+            moved_from=place_text(self.home.registry),
+            moved_to=place_text(self.target),
             seq=last.seq,
             hash=last.hash,
             at=now,
@@ -277,7 +287,7 @@ def _target(home: Home, to: str | Path) -> Location:
     return location
 
 
-def _text(location: Location) -> str:
+def place_text(location: Location) -> str:
     """A place as the other place keeps it: an absolute path, or an address."""
     text = location if isinstance(location, str) else str(resolved(location))
     return text.encode(errors="backslashreplace").decode()

@@ -120,7 +120,7 @@ class Nouns:
 
     @cached_property
     def effects(self) -> "Effects":
-        """Effects: what an operation ended, and what goes on elsewhere, from the outcome of the operation."""
+        """Effects: the sessions that an operation ended, and the access that remains, from the outcome of the operation."""
         from authctl.registry.effects import Effects
 
         return Effects(self._installation)

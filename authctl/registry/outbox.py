@@ -44,20 +44,20 @@ class Outbox:
         username: str | None,
         revocation_id: int | None,
         numbers: Sequence[int],
-        recorded: "AuditEvent | None" = None,
+        recorded: "Callable[[], AuditEvent]",
     ) -> None:
-        """Add an announcement of a decision for each receiver that wants its event; `recorded`, or the last event of the unit, is its event."""
+        """Add an announcement of a decision for each receiver that wants its event; `recorded` gives its audit event."""
         known = unit.tx.subscriptions()
         if known is None and not self._file.exists():
             return
         # Before the file is looked at: a change of it is recorded, too.
-        recorded = recorded or unit.recorded[-1]
+        seen = recorded()
         subscriptions = self._subscriptions(unit, known)
         wanted = [subscription for subscription in subscriptions if event in subscription.events]
         if wanted:
             from authctl.store.protocol.outbox import Decision
 
-            decision = Decision(event, unit.now, recorded.actor, note, recorded.seq, username, revocation_id, numbers)
+            decision = Decision(event, unit.now, seen.actor, note, seen.seq, username, revocation_id, numbers)
             unit.tx.announce(decision, wanted)
 
     def _subscriptions(self, unit: "UnitOfWork", known: "ReadSubscriptions | None") -> "Sequence[Subscription]":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from authctl import audit_head, names
 from authctl.audit_head import Head
 from authctl.errors import AuthctlError, IntegrityFailure, OutcomeUnknown, RegistryUnavailable, reason
+from authctl.instants import format_second
 
 if TYPE_CHECKING:
     from authctl.model import AuditEvent
@@ -66,11 +67,12 @@ class OutsideHead:
             check_identity(view)
             is_reached = head is None or has_event(view, head)
             last_seq, _hash = view.last_seal()
+            restored = None if is_reached or head is None else _restore_behind(view, head)
         # An empty file is no alarm: audit.head may be new, or on another machine. A log that was cut off would go unnoticed here.
         if head is None and last_seq != 0:
             self._warn(f"{self._file} has no entry for this registry; the next change adds it")
         if head is not None and not is_reached:
-            raise behind_head(head, last_seq)
+            raise behind_head(head, last_seq, restored)
         self._agrees = True
 
     def advance(self, recorded: Sequence["AuditEvent"]) -> None:
@@ -113,10 +115,28 @@ def check_identity(view: "View") -> None:
         raise IntegrityFailure(message, "restore the newest backup")
 
 
-def behind_head(head: Head, last: int) -> IntegrityFailure:
-    """The error for an audit log that does not contain the head; `last` is the number of its last event."""
+def _restore_behind(view: "View", head: Head) -> "AuditEvent | None":
+    """The newest restore of a backup that is older than a head, after which the log cannot contain the head."""
+    import json
+
+    from authctl.model import EventFilter
+
+    for event in view.events(EventFilter(action="registry.restore"), 1):
+        if json.loads(event.detail).get("taken", head.seq) < head.seq:
+            return event
+    return None
+
+
+def behind_head(head: Head, last: int, restored: "AuditEvent | None" = None) -> IntegrityFailure:
+    """The error for an audit log that does not contain the head; `last` is the number of its last event, `restored` the restore in it."""
     missing = f"it ends with event {last}" if last < head.seq else f"event {head.seq} is another"
     message = f"the audit log was cut off or replaced, or an old registry put back: {missing}, and audit.head names event {head.seq}"
+    if restored is None:
+        hint = "restore the newest registry, or accept this one as it is: authctl audit accept --note WHY"
+        return IntegrityFailure(message, hint)
+    # Only a hint: whoever put another registry there could have written such an event, too.
+    what = f"event {restored.seq} is a restore by {names.quoted(restored.actor)} at {format_second(restored.at)}"
     return IntegrityFailure(
-        message, "restore the newest registry, or accept this one as it is: authctl audit accept --note WHY"
+        message,
+        f"{what}; if you know of it, copy audit.head of the host that restored, or accept this registry as it is: authctl audit accept --note WHY",
     )

@@ -1,5 +1,6 @@
 """One transaction of a use case: its changes, its instant, its actor, and the audit events that it records."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from authctl import names
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
             username: str | None,
             revocation_id: int | None,
             numbers: "Sequence[int]",
-            recorded: "AuditEvent | None",
+            recorded: "Callable[[], AuditEvent]",
         ) -> None:
-            """Announce it."""
+            """Announce it; `recorded` gives its audit event, and appends it to the log where it waits."""
 
 
 AUTHCTL = "authctl"
@@ -60,6 +61,8 @@ class UnitOfWork:
         self._sealed: list[AuditEvent] = []
         self._waiting: list[NewEvent] = []
         """Events that are not in the log yet."""
+        self._unannounced: list[Callable[[], None]] = []
+        """Announcements that wait for the end of the unit."""
         self._place: Callable[[], Place] | None = None
 
     @property
@@ -85,7 +88,10 @@ class UnitOfWork:
         return self._sealed
 
     def complete(self) -> None:
-        """Append the events that wait, the only one by the store if it does so at the commit; and record the time."""
+        """Announce and append what waits, the only event by the store if it does so at the commit; and record the time."""
+        for announce in self._unannounced:
+            announce()
+        self._unannounced.clear()
         if len(self._waiting) == 1 and not self._sealed:
             self._place = self.tx.append_at_commit(self._waiting[0])
         if self._place is None:
@@ -114,7 +120,7 @@ class UnitOfWork:
             detail=detail,
         )
         self._waiting.append(event)
-        # A change that is shared holds the lock of the chain as shortly as it can (decision 318).
+        # A change that is shared takes the lock of the chain last, and holds it as shortly as it can (decisions 297 and 318).
         if not self._seals_late:
             _ = self.recorded
 
@@ -131,17 +137,26 @@ class UnitOfWork:
         """Announce a decision to the receivers: about a user, the sessions of a revocation, or others.
 
         Its audit event is `recorded`, by default the last one of the unit. An event about sessions with none of them is not announced.
+        A shared unit announces at its end: an announcement has the number of its audit event, which is known behind the lock of the
+        chain alone, and that lock is the last one of a change (decision 332).
         """
-        if username is not None or revocation_id is not None or len(numbers):
-            self._announce(
-                self,
-                event,
-                note=note,
-                username=username,
-                revocation_id=revocation_id,
-                numbers=numbers,
-                recorded=recorded,
-            )
+        if username is None and revocation_id is None and not len(numbers):
+            return
+        last = len(self._sealed) + len(self._waiting) - 1
+        announce = partial(
+            self._announce,
+            self,
+            event,
+            note=note,
+            username=username,
+            revocation_id=revocation_id,
+            numbers=numbers,
+            recorded=lambda: recorded or self.recorded[last],
+        )
+        if self._seals_late:
+            self._unannounced.append(announce)
+        else:
+            announce()
 
     def end_disablings(self) -> None:
         """Record the disablings that ended by themselves, with an event each; up to 100, and the rest with later changes."""
@@ -164,8 +179,8 @@ class UnitOfWork:
 
 
 def actor_name(actor: str | None) -> str:
-    """The actor as recorded. Raises InvalidInput when it is blank or cannot be stored."""
-    name = names.field(default_actor() if actor is None else actor, "actor")
-    if not name.strip():
+    """The actor as recorded, without white space around it: a list of the audit log compares it exactly. Raises InvalidInput when it is blank or cannot be stored."""
+    name = names.field(default_actor() if actor is None else actor, "actor").strip()
+    if not name:
         raise InvalidInput("the actor is blank", 'name the actor: --actor "alice"')
     return name

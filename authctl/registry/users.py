@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl import names
 from authctl.errors import InvalidInput
-from authctl.instants import format_instant, format_second, instant_of
+from authctl.instants import format_instant, format_second, given_instant
 from authctl.model import Group, Grouping, Session, SessionFilter, Status, User
 from authctl.registry.installation import Installation
 from authctl.registry.unit_of_work import MOST_LISTED, UnitOfWork, actor_name
@@ -139,7 +139,7 @@ class Users:
     ) -> tuple[UserOutcome, ...]:
         """Disable several users in one transaction: an outcome for each user, or nothing at all. Raises as `disable`."""
         users = _each_once(usernames)
-        end = instant_of(until) if isinstance(until, datetime) else until
+        end = given_instant(until, "until")
         if dry_run:
             note = names.note(note) if note is not None else None
             with self._installation.snapshot() as (view, now):

@@ -19,6 +19,7 @@ from rich.text import Text
 from authctl.screens.fitting import GAP
 
 _USUAL_WIDTH = 80
+_USUAL_HEIGHT = 24
 _COLOURS = {"active": "green", "expired": "yellow", "revoked": "red", "disabled": "red", "enabled": "green"}
 _NARROWEST_TEXT = 20
 _NARROWEST_BAR, _WIDEST_BAR = 4, 40
@@ -90,6 +91,12 @@ def terminal_width(out: TextIO) -> int:
     with suppress(OSError, ValueError):
         return os.get_terminal_size(out.fileno()).columns or _USUAL_WIDTH
     return _USUAL_WIDTH
+
+
+def console_size(out: TextIO) -> tuple[int, int]:
+    """Width and height for every console of rich on a stream."""
+    # Without both, rich reads COLUMNS and LINES itself, and fails at digits that `int` cannot read, such as a raised 2: after the commit.
+    return terminal_width(out), _terminal_height(out) or _USUAL_HEIGHT
 
 
 def rows_that_fit(out: TextIO, messages: Iterable[int]) -> int | None:
@@ -206,4 +213,5 @@ def _coloured(text: str) -> Text:
 
 
 def _console(out: TextIO, width: int) -> Console:
-    return Console(file=out, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
+    height = console_size(out)[1]
+    return Console(file=out, width=width, height=height, markup=False, highlight=False, emoji=False, soft_wrap=False)

@@ -54,7 +54,7 @@ def session(record: Record, look: Look) -> Iterator[Line]:
 
 
 def delivery(record: Record, look: Look) -> Iterator[Line]:
-    """A delivery: what is told to which receiver about whom, its state with the reason, and its attempts."""
+    """A delivery: the event, the receiver and the session or user, its state with the reason, and its attempts."""
     yield _line("delivery", record["id"])
     yield _line("event", record["event"], f"to {record['receiver']}")
     yield _line("state", record["state"], "for all sessions that have no delivery yet" if record["rest"] else "")

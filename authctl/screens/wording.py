@@ -174,6 +174,7 @@ _WORDS: dict[str, Callable[[str, Mapping[str, Any]], str | None]] = {
     "cache.clear": _parts("forgotten"),
     "audit.accept": lambda _subject, detail: _sessions(detail, "ended"),
     "clock.accept": lambda _subject, detail: _sessions(detail, "ended"),
+    "registry.give_up_move": lambda _subject, detail: f"to {plain(detail['to'])}" if "to" in detail else None,
     "registry.move": lambda _subject, detail: f"to {plain(detail['to'])}" if "to" in detail else None,
     "registry.restore": lambda _subject, detail: _sessions(detail, "ended"),
 }

@@ -5,6 +5,7 @@ sql/        SQL that every database shares
 nouns/      the views and changes by noun, over any database
 sqlite/     the store in one SQLite file
 postgres/   the store in a PostgreSQL database
+moving.py   the copy of a registry at another place, of either kind; `authctl registry move` imports it by itself
 """
 
 from collections.abc import Iterator
@@ -17,9 +18,8 @@ from authctl.registry_locations import Location, read_location
 if TYPE_CHECKING:
     from authctl.model import ProfileSet
     from authctl.store.postgres.connection import Connection
-    from authctl.store.protocol import Draft, Store, View
+    from authctl.store.protocol import Draft, Store
     from authctl.store.protocol.health import Health
-    from authctl.store.protocol.moves import Compared, Marks
 
 
 def open_store(location: Path | str, lock_timeout: float | None = None) -> "Store":
@@ -81,69 +81,6 @@ def create_store(location: Location, registry_id: str, profiles: "ProfileSet") -
 
     with creating(location, registry_id, profiles) as store:
         yield store
-
-
-def marks_at(location: Location) -> "Marks | None":
-    """The marks of a move in the registry at a place; None if nothing is there. Raises Refused if something else is there."""
-    from authctl.store import moving
-
-    return moving.marks_at(location)
-
-
-def check_fit(location: Location) -> None:
-    """Raise Refused or RegistryUnavailable if no registry can be made at an empty place."""
-    from authctl.store import moving
-
-    moving.check_fit(location)
-
-
-@contextmanager
-def arriving(view: "View", location: Location, came_from: str, folder: Path) -> Iterator["Store"]:
-    """A copy of the registry that a view shows, at another place, where the block can check and change it.
-
-    When the block has succeeded, the copy is there, whole and closed until `open_arrived`; a former copy that was never opened
-    is replaced. A file in `folder` holds it meanwhile if both places are on servers. Raises Refused if something else is there;
-    RegistryUnavailable, DiskFull or IntegrityFailure.
-    """
-    from authctl.store import moving
-
-    with moving.arriving(view, location, came_from, folder) as copy:
-        yield copy
-
-
-def open_arrived(location: Location) -> None:
-    """Open the registry that has arrived at a place. Raises RegistryUnavailable."""
-    from authctl.store import moving
-
-    moving.open_arrived(location)
-
-
-def finish_move(location: Location) -> None:
-    """Record in the closed registry at a place that its new place is open. Raises RegistryUnavailable."""
-    from authctl.store import moving
-
-    moving.finish_move(location)
-
-
-def discard_arrived(location: Location, registry_id: str) -> None:
-    """Remove the copy of that registry at a place, if there is one that never opened. Raises RegistryUnavailable."""
-    from authctl.store import moving
-
-    moving.discard_arrived(location, registry_id)
-
-
-def count_rows(view: "View") -> dict[str, int]:
-    """The number of rows of each table of a registry, of those tables that every store has."""
-    from authctl.store import moving
-
-    return moving.count_rows(view)
-
-
-def compare(view: "View", copy: "View", now: int) -> "Compared":
-    """Compare a registry with its copy. Raises IntegrityFailure naming the table that differs."""
-    from authctl.store import moving
-
-    return moving.compare(view, copy, now)
 
 
 @contextmanager

@@ -31,5 +31,5 @@ def moved(place: Path | str, moved_to: str, *, is_finished: bool) -> RegistryMov
     if is_finished:
         new = quote(moved_to)
         return RegistryMoved(message, f"authctl --registry {new} COMMAND, or AUTHCTL_REGISTRY={new}", moved_to)
-    hint = f"authctl registry move --to {quote(moved_to)}"
+    hint = f"authctl registry move --to {quote(moved_to)}; to give the move up: {RegistryMoved.give_up}"
     return RegistryMoved(f"{message}, and the move was not finished", hint, moved_to)

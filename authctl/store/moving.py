@@ -22,14 +22,14 @@ from authctl.store.sqlite.reserve import keep_reserve, release_reserve, reserve_
 from authctl.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
-    from authctl.store.protocol import Store, View
+    from authctl.store.protocol import Change, Store, View
     from authctl.store.sql.executor import Executor
 
 _SMALL = 2_000
 """The most rows of a table that are all compared; of a larger one as many random rows."""
 
 _OF_ONE_STORE = ("registry", "clock", "search_index", "_sqlite_migrations")
-"""Tables that differ by the kind of store; what they hold is compared by itself."""
+"""Tables that differ by the kind of store; their contents are compared separately."""
 
 _TABLES = (
     "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
@@ -113,7 +113,7 @@ def _arriving_in_file(view: "View", path: Path, _folder: Path) -> Iterator["Stor
         marks = marks_at(path)
         if marks is not None:
             check_may_replace(path, marks, view.registry_id())
-            file_moves.discard(path)
+            file_moves.discard(path, marks.registry_id)
         put_in_place(draft, path)
     keep_reserve(reserve_file(path))
 
@@ -161,7 +161,7 @@ def _write(view: "View", draft: Path, path: Path) -> None:
 
 
 def check_may_replace(location: Location, marks: Marks, registry_id: str) -> None:
-    """Raise Refused unless what is there is a copy of that registry that never opened."""
+    """Raise Refused unless the new place holds a copy of that registry that never opened."""
     if marks.registry_id != registry_id or marks.arriving_from is None:
         raise Refused(f"a registry already exists: {location}", "name an empty place")
 
@@ -180,20 +180,25 @@ def _errors_about(draft: Path, path: Path) -> Iterator[None]:
 # The end of a move
 
 
-def open_arrived(location: Location) -> None:
-    """Open the registry that has arrived at a place."""
+def open_arrived(location: Location, last_hash: str) -> None:
+    """Open the registry that has arrived at a place, if its last event has that hash.
+
+    Raises Refused if it is another one; RegistryUnavailable.
+    """
     if isinstance(location, str):
         from authctl.store.postgres import moves
         from authctl.store.postgres.addresses import read_address
 
-        moves.open_arrived(read_address(location))
-        return
-    with translated_errors(location):
-        file_moves.open_arrived(resolved(location))
+        is_open = moves.open_arrived(read_address(location), last_hash)
+    else:
+        with translated_errors(location):
+            is_open = location.exists() and file_moves.open_arrived(resolved(location), last_hash)
+    if not is_open:
+        raise Refused(f"the move to {location} was given up meanwhile, or begun again", "authctl doctor")
 
 
 def finish_move(location: Location) -> None:
-    """Record in the closed registry at a place that its new place is open."""
+    """Record in the closed registry at a place that its new place is open. Raises RegistryUnavailable."""
     if isinstance(location, str):
         from authctl.store.postgres import moves
         from authctl.store.postgres.addresses import read_address
@@ -204,25 +209,43 @@ def finish_move(location: Location) -> None:
         file_moves.finish(resolved(location))
 
 
-def discard_arrived(location: Location, registry_id: str) -> None:
-    """Remove the copy of that registry at a place, if there is one that never opened."""
+def discard_arrived(location: Location, registry_id: str) -> bool:
+    """Remove the copy of that registry at a place, if there is one that never opened; whether there was one. Raises RegistryUnavailable."""
     if isinstance(location, str):
         from authctl.store.postgres import moves
         from authctl.store.postgres.addresses import read_address
 
-        moves.drop_arrived(read_address(location), registry_id)
-        return
-    marks = marks_at(location)
-    if marks is not None and marks.registry_id == registry_id and marks.arriving_from is not None:
-        file_moves.discard(resolved(location))
+        return moves.drop_arrived(read_address(location), registry_id)
+    if marks_at(location) is None:
+        return False
+    with translated_errors(location):
+        was_there = file_moves.discard(resolved(location), registry_id)
+    if was_there:
         release_reserve(reserve_file(resolved(location)))
+    return was_there
+
+
+@contextmanager
+def reopening(location: Location) -> "Iterator[Change | None]":
+    """The transaction in which a registry that an unfinished move has closed opens again; None if none has. Raises RegistryUnavailable."""
+    if isinstance(location, str):
+        from authctl.store.postgres import moves
+        from authctl.store.postgres.addresses import read_address
+
+        with moves.reopening(read_address(location)) as change:
+            yield change
+        return
+    from authctl.store.sqlite.reopening import reopening as reopening_file
+
+    with translated_errors(location), reopening_file(resolved(location)) as in_file:
+        yield in_file
 
 
 # The comparison
 
 
 def count_rows(view: "View") -> dict[str, int]:
-    """The number of rows of each table of a registry."""
+    """The number of rows of each table of a registry, of those tables that every store has."""
     connection = _connection(view)
     return {table: _number(connection, f'SELECT count(*) FROM "{table}"') for table in _columns()}
 

@@ -60,7 +60,7 @@ def test_ten_thousand_connections(place, tmp_path):
             ]
             begun = time.monotonic()
             assert door.ask(token, client)["active"]
-            assert time.monotonic() - begun < 2
+            assert time.monotonic() - begun < 5
             for connection in connections[:: wanted // 200]:
                 with suppress(BrokenPipeError, ConnectionResetError):  # idle for longer than a request may take
                     connection.sendall(request(client, token))

@@ -243,7 +243,7 @@ def test_a_locked_registry_is_503_for_changes_alone(place, tmp_path):
             answer = door.post("/revoke", client, token=token)
             assert (answer.status, answer.json["error"]) == (503, "temporarily_unavailable")
             assert answer.headers["retry-after"] == "1"
-            assert time.monotonic() - begun < 8
+            assert time.monotonic() - begun < 15  # and not the 30 of a command
         assert door.ask(token, client)["active"]
         assert door.post("/revoke", client, token=token).status == 200
         assert door.ask(token, client) == {"active": False}
@@ -264,7 +264,7 @@ def test_keys_that_cannot_be_read_are_503_and_never_401(place, tmp_path):
         assert door.post("/introspect", client, token=token).status == 503
         path = f"/verify-as/{proxy.client.client_id}"
         assert door.send("GET", path, headers={"Authorization": f"Bearer {token}"}).status == 503
-        assert time.monotonic() - begun < 6
+        assert time.monotonic() - begun < 15
         ready = door.send("GET", "/health")
         assert (ready.status, ready.json["checks"]["keys"]) == (503, "registry_unavailable")
         assert door.send("GET", "/health/live").status == 200
@@ -307,7 +307,7 @@ def test_half_requests_are_given_up_and_hold_nobody_up(place, tmp_path):
             halves.append(connection)
         begun = time.monotonic()
         assert door.ask(token, client)["active"]
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 5
         for connection in halves:
             with suppress(ConnectionResetError):
                 assert connection.recv(100) == b""

@@ -142,7 +142,7 @@ def test_d7_slow_clients_are_cut_off_and_hold_nobody_up(home, registry, add, tmp
         while time.monotonic() - begun < 14:
             asked = time.monotonic()
             assert running.ask(token, client)["active"]
-            assert time.monotonic() - asked < 2
+            assert time.monotonic() - asked < 5  # a slow client has ten
             for connection in slow:
                 with suppress(OSError):
                     connection.send(b"x")

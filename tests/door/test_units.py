@@ -1,5 +1,6 @@
-"""The shipped units of systemd: the door as they start it, behind a socket that systemd opens."""
+"""The shipped units of systemd: the door as they start it, behind a socket that systemd opens, and a drop-in for a network."""
 
+import json
 import re
 import shutil
 import socket
@@ -71,3 +72,24 @@ def test_both_units_are_hardened_alike():
 
     assert len(hardening("authctl-cleanup.service")) > 15
     assert hardening("authctl-serve.service") == hardening("authctl-cleanup.service")
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+@pytest.mark.parametrize("unit", ["authctl-serve.service", "authctl-cleanup.service"])
+def test_the_drop_in_opens_the_network_and_nothing_else(tmp_path: Path, unit: str):
+    """As systemd reads unit and drop-in: the network of the host and Internet sockets, and local sockets as before."""
+
+    def openings() -> set[str]:
+        command = ["systemd-analyze", "security", "--offline=yes", "--json=short", str(tmp_path / unit)]
+        ran = subprocess.run(command, capture_output=True, text=True, check=True)
+        return {rule["name"] for rule in json.loads(ran.stdout) if rule["exposure"]}
+
+    (tmp_path / unit).write_text(shipped_examples.read(unit).text.replace("/usr/local/bin/authctl", "/bin/true"))
+    before = openings()
+    drop_in = shipped_examples.read("authctl-network.conf").text
+    (tmp_path / f"{unit}.d").mkdir()
+    (tmp_path / f"{unit}.d" / "network.conf").write_text(drop_in)
+    assert openings() - before == {"PrivateNetwork=", "RestrictAddressFamilies=~AF_(INET|INET6)"}
+    assert before - openings() == set()
+    assert "RestrictAddressFamilies=~AF_UNIX" in before
+    assert re.findall(r"^Environment=AUTHCTL_REGISTRY=postgresql://", drop_in, re.MULTILINE)

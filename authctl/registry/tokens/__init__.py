@@ -93,9 +93,8 @@ class Tokens:
         Changes nothing, and counts as no use. With `at`, at an earlier instant, as far as the registry keeps its data. Raises
         InvalidInput for a later one; NotFound for an id that no session has; RegistryUnavailable or IntegrityFailure when it could not be judged.
         """
-        from authctl.instants import instant_of
+        from authctl.instants import given_instant
         from authctl.model import Caller
         from authctl.registry.tokens.explain import explain
 
-        instant = at if at is None or isinstance(at, int) else instant_of(at)
-        return explain(self._installation, self._reader, target, Caller(**request), instant)
+        return explain(self._installation, self._reader, target, Caller(**request), given_instant(at, "at"))

@@ -1,4 +1,4 @@
-"""Effects of operations: the sessions that one ended, and what goes on elsewhere."""
+"""Effects of operations: the sessions that one ended, and the access that remains."""
 
 from array import array
 from collections import defaultdict
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MOST_APPLICATIONS = 5
 _BY_USER, _ALL = "s.username_key", "CAST('' AS TEXT)"
 _LATEST_END = "coalesce(s.fixed_expires_at, s.absolute_expires_at)"
-"""The latest end of a sealed token: it keeps the end with which it was issued, whatever became of its session."""
+"""The latest end of a sealed token: it keeps the end with which it was issued, also if its session ends sooner."""
 _WITHIN = (
     "{end} <= :hour",
     "{end} > :hour AND {end} <= :day",

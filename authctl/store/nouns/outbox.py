@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
 
 LONGEST_PAUSE = 3_600_000_000
-"""The longest time between two attempts, in microseconds: what lies further ahead was written before the clock was set back."""
+"""The longest time between two attempts, in microseconds: an attempt further ahead was written before the clock was set back."""
 _LONGEST_LEASE = 1_200_000_000
 
 _ANNOUNCED = (

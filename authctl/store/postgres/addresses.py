@@ -90,7 +90,7 @@ def _parameters(url: str) -> dict[str, str]:
 
     try:
         found = psycopg.conninfo.conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
+    except (psycopg.ProgrammingError, UnicodeDecodeError):
         raise InvalidInput(f"not the address of a PostgreSQL database: {quoted(url)}", _HINT) from None
     return {name: str(value) for name, value in found.items()}
 

@@ -30,7 +30,7 @@ from authctl.store.sql.tables import tables
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from authctl.model import AuditEvent, NewSession, ProfileSet, Session, User
+    from authctl.model import AuditEvent, CachedLogin, NewSession, ProfileSet, Session, User
     from authctl.model.audit import NewEvent, Place
     from authctl.store.postgres.connection import Connection
     from authctl.store.postgres.facts import Facts
@@ -173,13 +173,22 @@ class PostgresChange(
 
     def take_turn(self) -> None:
         # decision 321: after the gate and before everything else, by a statement of its own
-        lock = Statement("SELECT pg_advisory_xact_lock($1)", (gate_key(self._facts.registry_id, "deliveries"),))
-        self.connection.connection.exchange(lock)
+        self.connection.connection.exchange(self._lock("deliveries"))
+
+    def save_login(self, login: "CachedLogin", capacity: int) -> None:
+        # Each of two logins beyond the capacity would remove what the other one has written, and wait for it (decision 332).
+        if self.locks_rows:
+            self.connection.connection.exchange(self._lock("logins"))
+        super().save_login(login, capacity)
+
+    def _lock(self, name: str) -> Statement:
+        """The statement that takes a lock of the registry until the commit."""
+        return Statement("SELECT pg_advisory_xact_lock($1)", (gate_key(self._facts.registry_id, name),))
 
     @property
     def _chain(self) -> Statement:
         """The statement that locks the chain."""
-        return Statement("SELECT pg_advisory_xact_lock($1)", (gate_key(self._facts.registry_id, "chain"),))
+        return self._lock("chain")
 
     def append_at_commit(self, event: "NewEvent") -> "Callable[[], Place] | None":
         # Without a subject it could not be told from another one, if the answer to the commit is lost.

@@ -4,6 +4,8 @@ import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from authctl.errors import InvalidInput
+from authctl.names import quoted
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.exchange import TO_PRIMARY, AtCommit, Exchanges, Row, Statement
 from authctl.store.postgres.library import psycopg
@@ -19,7 +21,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     """The address as it may be shown."""
     patience: float | None = None
     last_event: tuple[int, str] | None = None
-    """The number and hash of the last audit event that this transaction wrote; set by what writes it."""
+    """The number and hash of the last audit event that this transaction wrote; set by the method that writes it."""
     at_commit: AtCommit | None = None
     """The event that this transaction appends in one message with its commit."""
     place: Row | None = None
@@ -40,7 +42,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         return super().wait(gen, interval, self.patience if timeout is None else timeout)
 
     def keep_warning(self, notice: psycopg.errors.Diagnostic) -> None:
-        """Keep what the server warns of."""
+        """Keep the warnings of the server."""
         if (notice.sqlstate or "").startswith("01"):
             self.warnings = (*self.warnings, notice.message_primary or "")
 
@@ -60,8 +62,11 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
 
 def connect(address: Address, *, patience: float | None = None) -> Connection:
-    """Open a connection; a server that is a standby is refused. Raises psycopg.Error."""
-    connection = Connection.connect(psycopg.conninfo.make_conninfo("", **address.parameters), autocommit=True)
+    """Open a connection; a server that is a standby is refused. Raises psycopg.Error, InvalidInput for parameters that cannot be."""
+    try:
+        connection = Connection.connect(psycopg.conninfo.make_conninfo("", **address.parameters), autocommit=True)
+    except psycopg.ProgrammingError as error:  # the driver reads some of them itself, such as `connect_timeout`
+        raise InvalidInput(f"not the address of a PostgreSQL database: {quoted(str(address))}: {error}") from None
     connection.address = str(address)
     connection.patience = patience
     connection.add_notice_handler(connection.keep_warning)

@@ -1,7 +1,7 @@
 """Connections to a registry in PostgreSQL: one to look up by number, one to read, one to write, each shared by threads.
 
-The order of locks is: the gate, then rows of sessions by ascending number, then the audit chain, then COMMIT (decision 297).
-The gate is in `gate.py`.
+The order of locks is: the gate, the turn of deliveries, rows of sessions by ascending number, users and cached logins, then the audit
+chain with what is written behind it (the recorded time and announcements), then COMMIT (decisions 297 and 332). The gate is in `gate.py`.
 """
 
 import os
@@ -20,6 +20,7 @@ from authctl.store.postgres.exchange import AtCommit, Row, Statement
 from authctl.store.postgres.facts import FIND_EVENT
 from authctl.store.postgres.gate import READ_ID, Entrance
 from authctl.store.postgres.library import psycopg
+from authctl.store.postgres.rights import READ_AFTER_COMMIT, check_after_commit
 from authctl.store.postgres.shared_connection import SharedConnection, check_in_force, one_row
 from authctl.store.postgres.upgrades import VERSION, check_version, registry_errors
 
@@ -53,7 +54,7 @@ _FLUSH = "SELECT pg_logical_emit_message(true, '', '')"
 """A commit of its own, with nothing in it: its flush covers every commit before it (decision 298)."""
 
 _COUNT = "SELECT nextval('changes')"
-"""The number of a change, taken when others can see it: whoever reads the number earlier reads the change with the next number."""
+"""The number of a change, taken when others can see it: a reader that has an earlier number reads the change with the next one."""
 
 _HOLDS_GATE = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted AND mode = 'ExclusiveLock'"
 
@@ -89,7 +90,9 @@ class _Writer(SharedConnection):
 
     def set_up(self, connection: Connection) -> None:
         super().set_up(connection)
-        self.registry_id = str(one_row(connection, "SELECT id FROM registry")[0])
+        registry_id, *rights = one_row(connection, f"SELECT id, {READ_AFTER_COMMIT} FROM registry")
+        check_after_commit(connection, self._address, *rights)
+        self.registry_id = str(registry_id)
         self.key = gate_key(self.registry_id)
         _check_gate(connection, self._address)
 
@@ -151,7 +154,7 @@ class PostgresConnections:
     def writer(
         self, *, shared: bool = False, timeout: float | None = None, lock_timeouts: int = 1, synced: bool = True
     ) -> Iterator[Connection]:
-        """A connection in a transaction that holds the gate; see `Store.change` for what is raised."""
+        """A connection in a transaction that holds the gate; see `Store.change` for its errors."""
         self.check_usable()
         if not self._writer.lock.acquire(timeout=-1 if timeout is None else timeout):
             raise RegistryLocked("another thread is writing")
@@ -238,10 +241,18 @@ class PostgresConnections:
             self._settle(connection, error)
         else:
             if synced and not event and connection.at_commit is None:
-                _flush(connection)
+                self._flush(connection)
             _check_confirmed(connection)
         finally:
             connection.patience = None
+
+    def _flush(self, connection: Connection) -> None:
+        """Make every commit before this one last. Raises OutcomeUnknown; the next change then looks at a new connection."""
+        try:
+            _flush(connection)
+        except OutcomeUnknown:
+            self._writer.drop()  # it looked at the role when it was opened: what has changed is found by a new one
+            raise
 
     def _settle(self, connection: Connection, error: psycopg.Error) -> None:
         """Return if a commit that failed, or whose answer was lost, took place; else raise. Raises OutcomeUnknown."""

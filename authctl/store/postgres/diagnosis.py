@@ -1,11 +1,13 @@
-"""Findings of the doctor about the server of a registry: all that `init` proved, and what may change later."""
+"""Findings of the doctor about the server of a registry: all that `init` proved, and the settings that may change later."""
 
 from collections.abc import Callable
 from contextlib import closing
 
+from authctl.store.postgres import rights
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.connection import Connection, connect, gate_key
-from authctl.store.postgres.errors import translated_errors
+from authctl.store.postgres.errors import translated_error, translated_errors
+from authctl.store.postgres.library import psycopg
 from authctl.store.postgres.proofs import Checks, one_row, proofs, version
 from authctl.store.postgres.roles import can_change_audit_log
 from authctl.store.protocol.health import Health
@@ -49,7 +51,15 @@ def diagnosis(address: Address) -> Checks:
             if one_row(connection, "SELECT to_regclass('registry') IS NULL")[0]:
                 return
             for name, check in _CHECKS.items():
-                yield name, check(connection)
+                yield name, _health(connection, check)
+
+
+def _health(connection: Connection, check: Callable[[Connection], Health]) -> Health:
+    """The finding of one check. A right that the role lacks is a finding, too."""
+    try:
+        return check(connection)
+    except psycopg.errors.InsufficientPrivilege as error:
+        return Health(ok=False, found=str(translated_error(error, str(connection.address))), hint="see: rights")
 
 
 def engine(address: Address) -> Health:
@@ -59,7 +69,7 @@ def engine(address: Address) -> Health:
 
 
 def _replication(connection: Connection) -> Health:
-    """Whether a failover could lose what was acknowledged."""
+    """Whether a failover could lose an acknowledged change."""
     standbys, names, commits = one_row(connection, _STANDBYS)
     if standbys and not names:
         found = f"{standbys} standby, none of them synchronous: a failover can lose revocations"
@@ -130,6 +140,7 @@ def _audit_log(connection: Connection) -> Health:
 
 
 _CHECKS: dict[str, Callable[[Connection], Health]] = {
+    "rights": rights.diagnosis,
     "replication": _replication,
     "transactions": _transactions,
     "gate": _gate,

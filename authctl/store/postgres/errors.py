@@ -13,6 +13,7 @@ READ_ONLY = "25006"
 NOT_SUPPORTED = "0A000"
 NO_ROOM = "53100"
 DEADLOCK = "40P01"
+NO_RIGHTS = "42501"
 
 _KINDS: dict[str, type[RegistryUnavailable]] = {LOCKED: RegistryLocked, DEADLOCK: RegistryLocked, NO_ROOM: DiskFull}
 _UNAVAILABLE = {
@@ -23,7 +24,7 @@ _UNAVAILABLE = {
     NOT_SUPPORTED: "the server does not support what a registry needs: it is a standby, or not PostgreSQL",
     "25P03": "the change stood still for too long, and the server ended it",
     "25P04": "the change took too long, and the server ended it",
-    "42501": "the role has too few rights",
+    NO_RIGHTS: "the role has too few rights",
     "53200": "the server has too little memory",
     "53300": "the server has too many connections",
     "57014": "the server cancelled the statement",
@@ -45,7 +46,7 @@ _UNAVAILABLE_CLASSES = {
 }
 _HINTS = {
     "28P01": "see: ~/.pgpass",
-    "42501": "authctl init --print-sql",
+    NO_RIGHTS: "authctl init --print-sql",
     "53300": "a larger max_connections, or a pooler: ?pooler=transaction",
 }
 _DAMAGED = {"22003", "58P01", "P0001", "XX001", "XX002"}
@@ -74,7 +75,7 @@ class translated_errors:  # noqa: N801  # used as a context manager, and entered
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether an error leaves open what the server did: it has no SQLSTATE, or the server ended the connection."""
+    """Whether an error leaves open if the server made the change: it has no SQLSTATE, or the server ended the connection."""
     code = getattr(error, "sqlstate", None)
     return isinstance(error, psycopg.OperationalError) and (code is None or code[:2] in ("08", "57") or code == "25P03")
 
@@ -95,6 +96,8 @@ def translated_error(error: BaseException, place: str) -> AuthctlError | None:
     if code in _DAMAGED or (code[:2] == _DAMAGED_CLASS and code not in _UNAVAILABLE):
         return IntegrityFailure(f"the registry at {place} is damaged: {_first_line(error)}")
     why = _UNAVAILABLE.get(code) or _UNAVAILABLE_CLASSES.get(code[:2])
+    if code == NO_RIGHTS:
+        why = f"{why}: {_first_line(error)}"
     return None if why is None else _KINDS.get(code, RegistryUnavailable)(f"{unusable}: {why}", _HINTS.get(code))
 
 

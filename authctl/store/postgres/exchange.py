@@ -139,7 +139,7 @@ def _answers(pgconn: "PGconn") -> "PQGen[list[PGresult]]":
 
 
 def _consume(pgconn: "PGconn", results: "list[PGresult]") -> None:
-    """Read what has come. A server that ends the connection gives its reason before."""
+    """Read the messages that have come. A server that ends the connection gives its reason before."""
     try:
         pgconn.consume_input()
     except psycopg.OperationalError:

@@ -1,7 +1,7 @@
 """The facts that a change reads first, in the message that takes the gate; and the clock of the server.
 
-Behind the gate, nobody changes users, profiles or the registry itself beside a shared change. So what it read first is what it
-would read later, and a sign-in needs no message to the server for each of these (decision 317).
+Behind the gate, nobody changes users, profiles or the registry itself beside a shared change. So the facts that it read first are the
+facts that it would read later, and a sign-in needs no message to the server for each of these (decision 317).
 """
 
 from typing import Any, NamedTuple

@@ -1,6 +1,6 @@
 """The gate, which is the lock of all changes, and the message to the server that begins a change.
 
-The gate is an advisory lock of the transaction. Whatever concerns one session takes it shared, everything else alone. It is taken
+The gate is an advisory lock of the transaction. A change of one session takes it shared, every other change alone. It is taken
 by a statement of its own: the snapshot of a statement that takes it would be older than the lock (decision 297).
 """
 

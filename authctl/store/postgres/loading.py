@@ -21,7 +21,7 @@ _TEXT_OF_EVENT = "text_key"
 _FIRST = ("revocations",)
 """Tables that others refer to: they are filled first, and emptied last."""
 _INDEX_MEMORY = {"maintenance_work_mem": "256MB", "gin_pending_list_limit": "64MB"}
-"""The memory for making indexes and filling the index of texts, beside what the server gives; more changed little."""
+"""The memory for making indexes and filling the index of texts, beside the memory that the server gives; more changed little."""
 _NO_LIMITS = ("statement_timeout", "transaction_timeout", "idle_in_transaction_session_timeout")
 
 _COLUMNS = (
@@ -61,7 +61,7 @@ class Source(Protocol):
 
 
 def load_new(connection: "Connection", source: Source) -> None:
-    """Make the tables of a registry in an empty database, and fill them: exactly what the source has.
+    """Make the tables of a registry in an empty database, and fill them with exactly the rows of the source.
 
     It is done in the open transaction of the connection. Raises IntegrityFailure if the source holds what no registry holds.
     """

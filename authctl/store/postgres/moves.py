@@ -1,20 +1,24 @@
 """Moves of a registry in PostgreSQL: its marks, the opening of one that has arrived, and the removal of one that was given up."""
 
-import re
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
 
 from authctl.errors import Refused, RegistryUnavailable
 from authctl.store import move_marks
 from authctl.store.postgres.addresses import Address
-from authctl.store.postgres.connection import Connection, connect
+from authctl.store.postgres.connection import Connection, connect, gate_key
 from authctl.store.postgres.errors import translated_errors
 from authctl.store.postgres.library import psycopg
-from authctl.store.postgres.outbox_tables import OUTBOX_TABLES
-from authctl.store.postgres.tables import TABLES
+from authctl.store.postgres.shared_connection import one_row
+from authctl.store.postgres.table_names import made_names
 from authctl.store.protocol.moves import Marks
 
-_MADE = re.compile(r"CREATE (TABLE|SEQUENCE) (\w+)")
+if TYPE_CHECKING:
+    from authctl.store.postgres.change import PostgresChange
+
 _PATIENCE = 30.0
+_LAST = "(SELECT hash FROM audit_events ORDER BY seq DESC LIMIT 1)"
 
 
 def read_marks(connection: Connection) -> Marks | None:
@@ -23,7 +27,7 @@ def read_marks(connection: Connection) -> Marks | None:
     if not there:
         return None
     try:
-        row = connection.execute(f"SELECT id, {move_marks.COLUMNS} FROM registry", prepare=False).fetchone()
+        row = connection.execute(f"SELECT id, {move_marks.COLUMNS}, {_LAST} FROM registry", prepare=False).fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
         row = None
     if row is None:
@@ -48,43 +52,65 @@ def check_rights(address: Address) -> None:
 
 def drop(connection: Connection) -> None:
     """Remove a copy whose move was given up, in an open transaction."""
-    for kind, name in reversed(_names()):
+    for kind, name in reversed(made_names()):
         connection.execute(f"DROP {kind} {name}", prepare=False)
     connection.execute("DROP FUNCTION audit_events_keep()", prepare=False)
 
 
-def drop_arrived(address: Address, registry_id: str) -> None:
-    """Remove the copy of that registry at an address, if it has not been opened."""
+def drop_arrived(address: Address, registry_id: str) -> bool:
+    """Remove the copy of that registry at an address, if it never opened. Returns whether there was one."""
     with translated_errors(str(address)), closing(connect(address, patience=_PATIENCE)) as connection:
         connection.execute("BEGIN", prepare=False)
+        if read_marks(connection) is None:
+            return False
+        # nobody opens it between the question and the removal
+        connection.execute("LOCK TABLE registry IN ACCESS EXCLUSIVE MODE", prepare=False)
         marks = read_marks(connection)
-        if marks is not None and marks.registry_id == registry_id and marks.arriving_from is not None:
+        is_copy = marks is not None and marks.registry_id == registry_id and marks.arriving_from is not None
+        if is_copy:
             drop(connection)
         connection.execute("COMMIT", prepare=False)
+        return is_copy
 
 
-def open_arrived(address: Address) -> None:
-    """Open a registry that has arrived."""
-    _update(address, "arriving_from = NULL")
+def open_arrived(address: Address, last_hash: str) -> bool:
+    """Open a registry that has arrived, if its last event has that hash. Returns whether it is open."""
+    with translated_errors(str(address)), closing(connect(address, patience=_PATIENCE)) as connection:
+        sql = f"UPDATE registry SET arriving_from = NULL WHERE {_LAST} = %s"
+        try:
+            return connection.execute(sql, (last_hash,), prepare=False).rowcount == 1
+        except psycopg.errors.UndefinedTable:
+            return False
+
+
+@contextmanager
+def reopening(address: Address) -> Iterator["PostgresChange | None"]:
+    """The transaction in which a closed registry opens again; None if it is not closed."""
+    from authctl.store.postgres.change import PostgresChange
+    from authctl.store.postgres.facts import READ_FACTS, facts
+
+    with translated_errors(str(address)), closing(connect(address, patience=_PATIENCE)) as connection:
+        marks = read_marks(connection)
+        key = gate_key(marks.registry_id if marks else "")
+        connection.execute(f"BEGIN; SELECT pg_advisory_xact_lock({key})", prepare=False)
+        sql = (
+            "UPDATE registry SET moved_to = NULL, moving_to = NULL WHERE moved_to IS NOT NULL AND moving_to IS NOT NULL"
+        )
+        if marks is None or not connection.execute(sql, prepare=False).rowcount:
+            yield None
+            return
+        yield PostgresChange(connection, facts(one_row(connection, READ_FACTS)), shared=False)
+        connection.execute("COMMIT", prepare=False)
 
 
 def finish(address: Address) -> None:
     """Record in a closed registry that its new place is open."""
-    _update(address, "moving_to = NULL WHERE moved_to IS NOT NULL")
-
-
-def _update(address: Address, assignment: str) -> None:
     with translated_errors(str(address)), closing(connect(address, patience=_PATIENCE)) as connection:
-        connection.execute(f"UPDATE registry SET {assignment}", prepare=False)
-
-
-def _names() -> list[tuple[str, str]]:
-    """The tables and sequences of a registry, in the order in which they are made."""
-    return [found.groups() for statement in (*TABLES, *OUTBOX_TABLES) if (found := _MADE.search(statement))]  # type: ignore[misc]
+        connection.execute("UPDATE registry SET moving_to = NULL WHERE moved_to IS NOT NULL", prepare=False)
 
 
 def _there(connection: Connection) -> list[str]:
     """Which of their names are taken in the database."""
-    names = [name for _, name in _names()]
+    names = [name for _, name in made_names()]
     sql = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(quote_ident(name)) IS NOT NULL"
     return [name for (name,) in connection.execute(sql, (names,)).fetchall()]

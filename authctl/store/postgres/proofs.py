@@ -36,7 +36,7 @@ _RIGHTS = {
 
 
 def check_server(address: Address) -> None:
-    """Raise Refused if a registry cannot be made on that server: every proof that fails, and what mends it."""
+    """Raise Refused if a registry cannot be made on that server: every proof that fails, and the statement that mends it."""
     # decision 301: each proof tries the thing itself: some servers only claim to have it
     with translated_errors(str(address)):
         failed = [health for _, health in proofs(address) if not health.ok]
@@ -114,7 +114,7 @@ def _trigrams(connection: Connection) -> Health:
 
 
 def _durability(connection: Connection) -> Health:
-    """Whether the server keeps what it acknowledges."""
+    """Whether the server keeps the changes that it acknowledges."""
     for name in ("fsync", "full_page_writes", "synchronous_commit"):
         if one_row(connection, "SELECT current_setting(%s)", name)[0] == "off":
             return Health(

@@ -11,6 +11,7 @@ from authctl.store.postgres import versions
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.connection import Connection, connect
 from authctl.store.postgres.library import psycopg
+from authctl.store.postgres.rights import check_schema
 from authctl.store.postgres.upgrades import VERSION, check_version, upgrade
 
 _SETTINGS = (
@@ -64,6 +65,7 @@ class SharedConnection:
         if standby:
             raise RegistryUnavailable(f"the registry at {self._address} cannot be used: the server is a standby")
         if is_empty:
+            check_schema(connection, self._address)
             raise RegistryUnavailable(f"there is no registry at {self._address}", "authctl init")
         unsafe = {"synchronous_commit": commits, "fsync": syncs, "full_page_writes": whole_pages}
         for name, value in unsafe.items():

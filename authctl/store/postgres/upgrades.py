@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 from authctl.errors import RegistryUnavailable
 from authctl.store.postgres import versions
 from authctl.store.postgres.connection import connect, gate_key
-from authctl.store.postgres.errors import DEADLOCK, LOCKED, NOT_SUPPORTED, translated_errors
+from authctl.store.postgres.errors import (
+    DEADLOCK,
+    LOCKED,
+    NO_RIGHTS,
+    NOT_SUPPORTED,
+    translated_error,
+    translated_errors,
+)
 from authctl.store.postgres.library import psycopg
 
 if TYPE_CHECKING:
@@ -20,12 +27,11 @@ VERSION = "SELECT version FROM schema_version"
 _GATE_SECONDS = 30
 """How long an upgrade waits for the gate, and how long it tries to get the tables."""
 _TABLE_MILLISECONDS = 500
-"""How long one try waits for a table that somebody reads: whoever wants to read it next waits behind it, so that it must be short. It is
+"""How long one try waits for a table that somebody reads: the next reader waits behind it, so that it must be short. It is
 less than the second after which the server looks for a deadlock, and ends one of the two."""
 _PAUSE_SECONDS = 0.2
 _OTHER_SCHEMA_CLASS, _OTHER_SCHEMA = "42", NOT_SUPPORTED
 """The errors that a statement for another schema causes: an unknown table or column, and a result that is no longer as prepared."""
-_NO_RIGHTS = "42501"
 _IS_OWNER = "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('audit_events')"
 _NO_TIME_LIMITS = (
     "SELECT set_config(name, '0', true) FROM pg_settings"
@@ -44,7 +50,7 @@ def check_version(version: int, address: "Address | None" = None) -> None:
 
 
 class registry_errors(translated_errors):  # noqa: N801  # as its parent
-    """Translates errors of PostgreSQL; those that a newer schema caused become the error that says so."""
+    """Translates errors of PostgreSQL in an open registry; those that a newer schema caused become the error that says so."""
 
     __slots__ = ("_address",)
 
@@ -56,7 +62,10 @@ class registry_errors(translated_errors):  # noqa: N801  # as its parent
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         code = getattr(error, "sqlstate", None) or "" if isinstance(error, psycopg.Error) else ""
-        if code != _NO_RIGHTS and (code[:2] == _OTHER_SCHEMA_CLASS or code == _OTHER_SCHEMA):
+        if code == NO_RIGHTS and error and (lacking := translated_error(error, str(self._address))):
+            lacking.hint = "authctl doctor"  # which names the rights
+            raise lacking from error
+        if code[:2] == _OTHER_SCHEMA_CLASS or code == _OTHER_SCHEMA:
             with suppress(psycopg.Error), closing(connect(self._address)) as connection:
                 check_version(_version(connection), self._address)
         super().__exit__(kind, error, trace)

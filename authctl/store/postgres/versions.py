@@ -6,5 +6,6 @@ SCHEMA_VERSION = 1
 UPGRADES: dict[int, tuple[str, ...]] = {}
 """The statements that lead to a version from the one before it. They run in one transaction, behind the gate (decision 323).
 
-`registry.id` and `schema_version.version` keep their names and types for ever: by them, every authctl tells what it has before it.
+`registry.id` and `schema_version.version` keep their names and types for ever: by them, every version of authctl recognises a
+registry and its schema.
 """

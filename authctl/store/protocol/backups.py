@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 
 class Carried(NamedTuple):
-    """Counts of what was carried over from the registry that a restore replaces: what the backup alone would not have."""
+    """Counts of the rows that were carried over from the registry that a restore replaces: the backup alone would not have them."""
 
     disabled_users: int
     password_changes: int

@@ -82,7 +82,7 @@ class CleanupChange(Protocol):
         """
 
     def return_free_space(self, most: int = ...) -> int:
-        """Return up to `most` units of the free room of the database to the disk; a tenth stays for what comes.
+        """Return up to `most` units of the free room of the database to the disk; a tenth stays for later rows.
 
-        By default it is a number that the store holds for sensible. Returns the number of units; 0 when nothing is left.
+        By default the store chooses the number. Returns the number of units; 0 when nothing is left.
         """

@@ -1,4 +1,4 @@
-"""The values of a walk through a list: its cursor, its pages, and the counters that tell what moved since it began.
+"""The values of a walk through a list: its cursor, its pages, and the counters of the moves since it began.
 
 A module of its own, since every list loads it, and no list loads the protocols.
 

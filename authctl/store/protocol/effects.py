@@ -1,4 +1,4 @@
-"""Effects of operations: the sessions that one ended, and what goes on elsewhere."""
+"""Effects of operations: the sessions that one ended, and the access that remains."""
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -33,7 +33,7 @@ class Ends(NamedTuple):
 
 
 class Aftermath(NamedTuple):
-    """The sessions that an operation ended, and what goes on elsewhere."""
+    """The sessions that an operation ended, and the access that remains."""
 
     ended: int
     others: Ends

@@ -40,7 +40,7 @@ class StagedKey(NamedTuple):
     """The digest of the key without the user, if the mapping's key does not name the user."""
     rows: list[StagedRow]
     digest: bytes = b""
-    """The digest of the rows, whatever their places in files and the time of the listing."""
+    """The digest of the rows, without their places in files and the time of the listing."""
 
 
 class SourceFacts(NamedTuple):
@@ -193,7 +193,7 @@ class ImportsView(Protocol):
 
 
 class ImportsChange(Protocol):
-    """Writing imported sessions. Within a batch of `ImportJournalChange`, each method journals what it changes."""
+    """Writing imported sessions. Within a batch of `ImportJournalChange`, each method journals its changes."""
 
     def add_imported(self, sessions: Sequence[Imported | PlainSession]) -> None:
         """Register imported sessions, in this order."""

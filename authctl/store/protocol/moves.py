@@ -16,6 +16,8 @@ class Marks(NamedTuple):
     """The place to which a move was begun, and is not finished."""
     arriving_from: str | None
     """The place from which the registry is arriving: it is not open here yet."""
+    last_hash: str | None
+    """The hash of the last audit event, by which a copy is known: it is that of the move which made the copy."""
 
 
 class Compared(NamedTuple):

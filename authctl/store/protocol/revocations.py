@@ -54,7 +54,7 @@ class RevocationsChange(Protocol):
     def add_revocation(self, at: int, actor: str, note: str, selector: str, *, by_criteria: bool = False) -> int:
         """Add a closed revocation that no session names yet. Returns its id.
 
-        One by criteria is kept for ever, with what it needs later: the highest number of a session, and the profiles in force
+        One by criteria is kept for ever, with the facts that it needs later: the highest number of a session, and the profiles in force
         if its selector names a profile.
         """
 

@@ -20,7 +20,7 @@ class StatisticsView(Protocol):
         """
 
     def sign_ins_by_day(self, since: int, now: int) -> Mapping[int, int]:
-        """The sessions that were created from `since` to `now`, whatever became of them, by day."""
+        """The sessions that were created from `since` to `now`, by day, ended ones included."""
 
     def ends_by_day(self, since: int, now: int) -> Mapping[int, int]:
         """The sessions that are expired at `now`, by the day of their end, from `since` to `now`."""

@@ -92,7 +92,7 @@ class Change(
     held_seconds: float
     """After the block: for how long another writer may have waited because of it.
 
-    From the begin of the transaction to the end of its commit; of a `step`, until the disk has what it wrote, for which the commit
+    From the begin of the transaction to the end of its commit; of a `step`, until the disk has its writes, for which the commit
     of another writer may have to wait.
     """
 
@@ -101,7 +101,7 @@ class Store(Protocol):
     """The database of one registry. Threads may share it; a fork of the process may not."""
 
     def view(self) -> AbstractContextManager[View]:
-        """A snapshot for reading. Keep it short: copy what you need, and leave the block."""
+        """A snapshot for reading. Keep it short: copy the values that you need, and leave the block."""
 
     def change(
         self,

@@ -23,7 +23,7 @@ class Order:
 
 BY_USE = Order("s.last_used_at", "s.number")
 BY_END = Order("{end}", "{deadline}", "s.number")
-"""By the real end. Sessions that a continuity event held ended with the event, whatever their deadline."""
+"""By the real end. Sessions that a continuity event held ended with the event, and not at their deadline."""
 
 BY_REVOCATION = Order("r.at", "r.id", "s.last_used_at", "s.number")
 

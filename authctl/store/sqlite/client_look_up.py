@@ -48,7 +48,7 @@ class ClientLookUp:
             return client
 
     def forget_snapshot(self) -> None:
-        """The snapshot ended: what was looked up in it may have changed."""
+        """The snapshot ended: the client that was looked up in it may have changed."""
         self._of_snapshot.clear()
 
     def _read(self, client_id: str) -> Client | None:

@@ -1,7 +1,7 @@
 """Errors of SQLite, translated into our own.
 
-Python's library gives the extended code of an error, pysqlite3 the primary one: what the code leaves open is told by the
-message, or by the disk (decision 171).
+Python's library gives the extended code of an error, pysqlite3 the primary one: where the code is not enough, the message or the disk
+decides (decision 171).
 """
 
 import os

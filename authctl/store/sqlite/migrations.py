@@ -303,14 +303,14 @@ def contact(db: Database) -> None:
 
 @migrations()
 def trust(db: Database) -> None:
-    """The latest instant that was seen; of an older registry, what its audit log has."""
+    """The latest instant that was recorded; of an older registry, the latest one of its audit log."""
     for statement in _TRUST:
         db.conn.execute(statement)
 
 
 @migrations()
 def search(db: Database) -> None:
-    """Trigrams of sessions and of notes; what an older registry holds comes in as others do, and by the next cleanup."""
+    """Trigrams of sessions and of notes; the texts of an older registry are added like new ones, and by the next cleanup."""
     for statement in _SEARCH:
         db.conn.execute(statement)
 
@@ -372,7 +372,7 @@ def moves(db: Database) -> None:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Apply what is pending, in one transaction that excludes every other writer."""
+    """Apply the pending migrations, in one transaction that excludes every other writer."""
     connection.execute("PRAGMA synchronous = FULL")
     # Plugins of sqlite-utils that happen to be installed must not change the registry.
     database = Database(connection, execute_plugins=False)

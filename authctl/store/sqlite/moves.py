@@ -16,6 +16,7 @@ from authctl.store.sqlite.registry_file import file_uri, has_log, registry_files
 
 _NEEDED_BY_ALL = ("clock", "clients")
 _CLOSED = "{table}_before_move"
+_LAST = "(SELECT hash FROM audit_events ORDER BY seq DESC LIMIT 1)"
 
 
 def close(connection: sqlite3.Connection) -> None:
@@ -43,36 +44,62 @@ def read_marks(path: Path) -> Marks | None:
     """
     unchanging = "" if has_log(path) else "&immutable=1"  # so that SQLite leaves no file beside it
     # A damaged file may have bytes that are no text in any name, and a value of any type in any column.
-    with suppress(UnicodeDecodeError), _opened(path, f"mode=ro{unchanging}") as connection:
+    with suppress(UnicodeDecodeError), opened_file(path, f"mode=ro{unchanging}") as connection:
         columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('registry')")}
         if "arriving_from" not in columns:
             return None
-        row = connection.execute(f"SELECT id, {move_marks.COLUMNS} FROM registry").fetchone()
-        if row and all(value is None or isinstance(value, str) for value in row):
-            return Marks(*row)
+        return _marks(connection)
     return None
 
 
-def open_arrived(path: Path) -> None:
-    """Open a registry that has arrived. Raises sqlite3.Error."""
-    with _opened(path, "mode=rw") as connection:
+def _marks(connection: sqlite3.Connection) -> Marks | None:
+    row = connection.execute(f"SELECT id, {move_marks.COLUMNS}, {_LAST} FROM registry").fetchone()
+    if row and all(value is None or isinstance(value, str) for value in row):
+        return Marks(*row)
+    return None
+
+
+def open_arrived(path: Path, last_hash: str) -> bool:
+    """Open a registry that has arrived, if its last event has that hash. Returns whether it is open. Raises sqlite3.Error."""
+    with opened_file(path, "mode=rw") as connection:
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("UPDATE registry SET arriving_from = NULL")
+        opened = connection.execute(f"UPDATE registry SET arriving_from = NULL WHERE {_LAST} = ?", (last_hash,))
+        return opened.rowcount == 1
+
+
+def reopen(connection: sqlite3.Connection) -> bool:
+    """Open a closed registry again, in an open transaction. Returns whether an unfinished move had closed it."""
+    marks = _marks(connection)
+    if marks is None or marks.moved_to is None or marks.moving_to is None:
+        return False
+    for table in _NEEDED_BY_ALL:
+        connection.execute(f"ALTER TABLE {_CLOSED.format(table=table)} RENAME TO {table}")
+    connection.execute("UPDATE registry SET moved_to = NULL, moving_to = NULL")
+    return True
 
 
 def finish(path: Path) -> None:
     """Record in a closed registry that its new place is open. Raises sqlite3.Error."""
-    with _opened(path, "mode=rw") as connection:
+    with opened_file(path, "mode=rw") as connection:
         connection.execute("UPDATE registry SET moving_to = NULL WHERE moved_to IS NOT NULL")
 
 
-def discard(path: Path) -> None:
-    """Remove a copy whose move was given up. Raises OSError."""
-    for file in registry_files(path):
-        file.unlink(missing_ok=True)
+def discard(path: Path, registry_id: str) -> bool:
+    """Remove the copy of that registry in a file, if it never opened. Returns whether there was one. Raises OSError, sqlite3.Error."""
+    with opened_file(path, "mode=rw") as connection:
+        # nobody opens it between the question and the removal
+        connection.execute("BEGIN IMMEDIATE")
+        marks = _marks(connection)
+        if marks is None or marks.registry_id != registry_id or marks.arriving_from is None:
+            return False
+        for file in registry_files(path):
+            file.unlink(missing_ok=True)
+        connection.execute("ROLLBACK")
+    return True
 
 
 @contextmanager
-def _opened(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+def opened_file(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+    """The file of a registry that may be closed, as a connection. Raises sqlite3.Error."""
     with closing(sqlite3.connect(file_uri(path, mode), uri=True, timeout=30.0, isolation_level=None)) as connection:
         yield connection

@@ -1,7 +1,7 @@
 """The outbox that a restore carries over: that of the registry that it replaces, with its ids, in the place of the copy's own.
 
-What is settled there stays settled, and what waits there waits under its id. Sessions are matched by id, revocations as
-`restrictions.py` matched them.
+A delivery that is settled there stays settled, and one that is pending there stays pending under its id. Sessions are matched by
+id, revocations as `restrictions.py` matched them.
 
 See docs/glossary.md#announcement.
 """

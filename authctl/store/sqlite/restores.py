@@ -109,8 +109,8 @@ def make_ready_beside(
 def _progress(path: Path, when_locked: Callable[[], None]) -> Callable[[int, int, int], None]:
     """A progress function: it calls `when_locked` once the target is locked, and gives up if others keep it locked.
 
-    SQLite's backup alone would wait for ever. From its first step on nobody else writes to the target. What changes in the
-    source meanwhile is copied by the next step.
+    SQLite's backup alone would wait for ever. From its first step on nobody else writes to the target. A change of the source meanwhile
+    is copied by the next step.
     """
     until = monotonic() + connections.LOCK_TIMEOUT_SECONDS
     is_locked = False

@@ -330,7 +330,7 @@ def _go_on_numbering(connection: sqlite3.Connection) -> None:
 
 
 def _columns(connection: sqlite3.Connection, table: str, *, without: Sequence[str]) -> list[str]:
-    """The columns of a table, some apart: whatever a later schema adds to a row is taken over with it."""
+    """The columns of a table, some apart: a column that a later schema adds is carried over with its row."""
     names = connection.execute("SELECT name FROM pragma_table_info(?, 'main')", (table,))
     return [name for (name,) in names if name not in without]
 

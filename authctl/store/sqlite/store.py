@@ -222,7 +222,7 @@ class SqliteStore:
                     raise
 
     def _copy_log(self, connection: sqlite3.Connection) -> None:
-        """Copy the write-ahead log to the file beside other writers. Whatever goes wrong here: the change was committed before."""
+        """Copy the write-ahead log to the file beside other writers. An error here is passed over: the change was committed before."""
         # decision 324: otherwise the next small commit of anybody would copy the log of a large step
         with suppress(sqlite3.Error):
             _has_begun_copy(connection)

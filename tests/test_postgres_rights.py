@@ -1,0 +1,186 @@
+"""A role that lacks a right: each command is refused and has changed nothing, and the doctor gives the statement that mends it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from authctl import Registry, SessionFilter
+from authctl.errors import OutcomeUnknown, RegistryUnavailable
+from tests.conftest import Authctl
+from tests.new_places import MakePlace
+from tests.postgres_server import Server, why_not
+
+pytestmark = [pytest.mark.skipif(why_not() is not None, reason=why_not() or ""), pytest.mark.in_a_file]
+if why_not() is None:
+    from authctl.store.postgres.addresses import read_address
+    from authctl.store.postgres.connection import connect
+    from authctl.store.postgres.table_names import made_names
+
+APPLICATION = "clerk"
+
+
+class Place:
+    """A registry, its owner and a role of the application that has what `init --print-sql` gives."""
+
+    def __init__(self, server: Server, owner: str) -> None:
+        self.owner = owner
+        self.database = read_address(owner).parameters["dbname"]
+        self.url = server.url(self.database, APPLICATION)
+        self._server = server
+
+    def execute(self, sql: str) -> list[tuple[object, ...]]:
+        """As the superuser, in the database."""
+        return self._server.execute(sql, self.database)
+
+
+@pytest.fixture
+def place(postgres_server: Server, installed_at: MakePlace) -> Iterator[Place]:
+    """A registry with a user, and the role of its application."""
+    owner = str(installed_at("server"))
+    made = Place(postgres_server, owner)
+    postgres_server.execute(
+        f"CREATE ROLE {APPLICATION} LOGIN; GRANT CONNECT ON DATABASE {made.database} TO {APPLICATION}"
+    )
+    made.execute(
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {APPLICATION};"
+        f" GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA public TO {APPLICATION};"
+        f" REVOKE UPDATE, DELETE ON audit_events FROM {APPLICATION}"
+    )
+    yield made
+    made.execute(f"DROP OWNED BY {APPLICATION}")
+    postgres_server.execute(f"DROP OWNED BY {APPLICATION}; DROP ROLE {APPLICATION}")
+
+
+@pytest.fixture
+def as_application(authctl: Authctl, place: Place) -> Authctl:
+    """Runs commands as the role of the application."""
+    return lambda *arguments, **how: authctl("--registry", place.url, *arguments, **how)
+
+
+def finding(ran) -> dict[str, str]:
+    """What the doctor found about the rights."""
+    return next(found for found in ran.json if found["check"] == "rights")
+
+
+def test_the_role_of_the_application_lacks_nothing(as_application: Authctl):
+    """What `init --print-sql` gives is enough."""
+    found = finding(as_application("doctor", "-o", "json"))
+    assert (found["ok"], found["found"]) == (True, "clerk has all rights that a registry needs")
+
+
+def test_each_right_that_is_taken_is_named_with_the_statement_that_gives_it(place: Place, as_application: Authctl):
+    """Every table and sequence of a registry, also those that PostgreSQL made for numbers of rows."""
+    numbered = [f"{table}_{column}_seq" for table, column in (("sessions", "number"), ("revocations", "id"))]
+    for kind, name in [*made_names(), *(("SEQUENCE", name) for name in numbered)]:
+        on = f"{'SEQUENCE ' if kind == 'SEQUENCE' else ''}{name}"
+        rights = place.execute(
+            f"SELECT string_agg(privilege_type, ', ') FROM pg_class, aclexplode(relacl) AS a WHERE oid = '{name}'::regclass"
+            f" AND grantee = '{APPLICATION}'::regrole"
+        )[0][0]
+        place.execute(f"REVOKE ALL ON {on} FROM {APPLICATION}")
+        with closing(connect(read_address(place.url))) as connection:
+            from authctl.store.postgres import rights as checked
+
+            health = checked.diagnosis(connection)
+        assert not health.ok
+        assert re.fullmatch(rf"clerk lacks [A-Zand ]+ on {name}", health.found), health.found
+        assert re.fullmatch(rf"GRANT [A-Z, ]+ ON {on} TO clerk", health.hint or "")
+        if name not in ("schema_version", "registry", "audit_events"):
+            assert set(re.findall("[A-Z]{5,}", health.found)) == set(re.findall("[A-Z]{5,}", str(rights))), name
+        place.execute(health.hint or "")
+        with closing(connect(read_address(place.url))) as connection:
+            assert checked.diagnosis(connection).ok
+
+
+@pytest.mark.parametrize(
+    ("right", "words"),
+    [
+        ("USAGE, UPDATE ON SEQUENCE changes", "it may not use the sequence changes"),
+        ("INSERT ON audit_events", "permission denied for table audit_events"),
+        ("INSERT ON sessions", "permission denied for table sessions"),
+        ("UPDATE ON clock", "permission denied for table clock"),
+        ("SELECT ON users", "permission denied for table users"),
+    ],
+)
+def test_a_sign_in_without_a_right_is_refused_and_made_not(
+    place: Place, as_application: Authctl, right: str, words: str
+):
+    """Exit 6, with what is missing; the hint leads to the statement."""
+    place.execute(f"REVOKE {right} FROM {APPLICATION}")
+    ran = as_application("tokens", "issue", "--user", "alice", "--application", "Outlook")
+    assert ran.code == 6
+    assert "the role has too few rights" in ran.err
+    assert words in ran.err
+    assert place.execute("SELECT count(*) FROM sessions") == [(0,)]
+    found = finding(as_application("doctor", "-o", "json"))
+    assert not found["ok"]
+    place.execute(found["next"])
+    assert as_application("tokens", "issue", "--user", "alice", "--application", "Outlook").code == 0
+
+
+def test_a_change_without_an_event_is_refused_before_it_is_made(place: Place, home: Path):
+    """The role may not count the change, which is done after the commit: nothing has changed, and the outcome is known."""
+    place.execute(f"REVOKE USAGE, UPDATE ON SEQUENCE changes FROM {APPLICATION}")
+    with Registry.open(home, registry=place.url) as registry:
+        for change in (
+            lambda: registry.issue(username="alice", application="Outlook"),
+            lambda: registry.revoke(SessionFilter(username="alice"), note="lost device"),
+            lambda: registry._installation.store.change(shared=True).__enter__(),
+        ):
+            with pytest.raises(RegistryUnavailable, match="may not use the sequence changes") as raised:
+                change()
+            assert raised.value.hint == "GRANT USAGE ON SEQUENCE changes TO clerk"
+    assert place.execute("SELECT count(*) FROM sessions") == [(0,)]
+
+
+def test_a_right_that_is_taken_from_an_open_registry(place: Place, home: Path):
+    """The change that meets it is in force and not confirmed; the next one is refused."""
+    with Registry.open(home, registry=place.url) as registry:
+        token = registry.issue(username="alice", application="Outlook").access_token
+        place.execute(f"REVOKE USAGE, UPDATE ON SEQUENCE changes FROM {APPLICATION}")
+        with pytest.raises(OutcomeUnknown):
+            registry.end([token])
+        assert place.execute("SELECT ended_reason FROM sessions") == [("signed_out",)]
+        with pytest.raises(RegistryUnavailable, match="may not use the sequence changes"):
+            registry.issue(username="alice", application="Outlook")
+
+
+def test_a_role_that_may_not_flush_is_refused(place: Place, as_application: Authctl):
+    """A commit would be in force, and a crash of the server could lose it."""
+    function = "pg_logical_emit_message(boolean, text, text)"
+    place.execute(f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC")
+    try:
+        ran = as_application("tokens", "issue", "--user", "alice", "--application", "Outlook")
+        assert ran.code == 6
+        assert "it may not use the function pg_logical_emit_message" in ran.err
+        assert f"GRANT EXECUTE ON FUNCTION {function} TO clerk" in ran.err
+        assert place.execute("SELECT count(*) FROM sessions") == [(0,)]
+    finally:
+        place.execute(f"GRANT EXECUTE ON FUNCTION {function} TO PUBLIC")
+
+
+def test_a_schema_that_the_role_may_not_use(place: Place, as_application: Authctl):
+    """It sees no table; that no registry is there would be a wrong answer."""
+    place.execute("REVOKE USAGE ON SCHEMA public FROM PUBLIC")
+    for command in (("sessions", "list"), ("doctor",), ("tokens", "issue", "--user", "a", "--application", "b")):
+        ran = as_application(*command)
+        assert ran.code in (6, 9)
+        assert "it may not use the schema public" in ran.out + ran.err
+        assert "GRANT USAGE ON SCHEMA public TO clerk" in ran.out + ran.err
+
+
+def test_a_reader_without_rights_is_told_so(place: Place, as_application: Authctl):
+    """A list, a look-up and the doctor, of a role that may connect and nothing else."""
+    place.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {APPLICATION}")
+    for command in (("sessions", "list"), ("audit", "list"), ("users", "list")):
+        ran = as_application(*command)
+        assert (ran.code, "permission denied for table" in ran.err) == (6, True), ran.err
+        assert ran.err.rstrip().endswith(" doctor")
+    found = finding(as_application("doctor", "-o", "json"))
+    place.execute(found["next"])
+    assert as_application("sessions", "list").code == 0
