@@ -221,7 +221,7 @@ class PostgresConnections:
 
     def _enter_later(self, connection: Connection, entrance: Entrance, user_key: str) -> bool:
         """Read for a sign-in before its turn, which comes with the first statement that it sends; as `_enter`."""
-        # decision 361: so the gate is held for no turn of the client
+        # decision 342: so the gate is held for no turn of the client
         read_first = Statement(READ_SIGN_IN, (user_key, entrance.key))
         (read,) = connection.exchange(read_first)
         if read and read[0][0] is None:  # behind whoever is alone, and waits for that
@@ -296,7 +296,7 @@ class _HotTurn:
 
 def _plan_with_indexes(connection: Connection) -> None:
     """Let the server plan what every sign-in and look-up sends without reading a whole table."""
-    # decision 360: it plans a prepared statement once, perhaps while the tables are small, and keeps the plan when they have grown
+    # decision 341: it plans a prepared statement once, perhaps while the tables are small, and keeps the plan when they have grown
     if connection.prepare_threshold is not None:
         # Without jit: a small table without an index counts as dear then, and its statements would be compiled.
         connection.execute("SET enable_seqscan = off; SET jit = off", prepare=False)

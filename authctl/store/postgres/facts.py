@@ -29,7 +29,7 @@ READ_SIGN_IN = (
     " (SELECT id FROM revocations WHERE at IS NULL), g.turn,"
     f" {', '.join(f'u.{column}' for column in rows.USER.split(', '))}, {_FACTS} {_FROM} LEFT JOIN users AS u ON u.username_key = $1"
 )
-"""The facts of a sign-in of that user, read before its turn (decision 361); without a number where the gate is taken or waited for alone.
+"""The facts of a sign-in of that user, read before its turn (decision 342); without a number where the gate is taken or waited for alone.
 
 The number is taken with the gate for a moment: an import, which is alone, takes a range of numbers (decision 307).
 """

@@ -55,7 +55,7 @@ class Entrance(NamedTuple):
 
     @property
     def alone(self) -> Sequence[Statement]:
-        """The statements of a change that is alone, once it has the gate: others see by them that it was there (decision 361)."""
+        """The statements of a change that is alone, once it has the gate: others see by them that it was there (decision 342)."""
         return () if self.shared else (_COUNT_TURN, _USUAL_PLANS)
 
     @property
