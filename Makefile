@@ -133,7 +133,7 @@ bench-since: $(VENV)/ready ## this build and an earlier one in turn: make bench-
 
 bench-postgres: $(VENV)/ready ## a registry in PostgreSQL beside bare statements of the same driver, on a server that it starts, where one can be had
 	mkdir -p .bench
-	tests/install_postgres.sh $(BIN)/python && $(BENCH)/postgres.py 100000 || [ $$? = 77 ]
+	tests/install_postgres.sh $(BIN)/python && $(BENCH)/postgres.py 100000 && $(BENCH)/moves.py 100000 || [ $$? = 77 ]
 
 bench-imports: $(VENV)/ready .venv-peers/ready ## imports of a million rows, beside an earlier build and sqlite-utils: make bench-imports REV=1cdad2f
 	test -x $(SINCE)/.venv/bin/python || { echo "first: make bench-since REV=$(REV)"; exit 1; }

@@ -190,3 +190,10 @@ class IntegrityFailure(AuthctlError):
     """The registry, key ring or audit log is damaged, foreign or tampered with."""
 
     code = "integrity_failure"
+
+
+class Overtaken(Exception):
+    """A change that had read before its turn found that another one came between: nothing was done, and it is repeated.
+
+    No user sees it.
+    """

@@ -220,6 +220,7 @@ def near_names_in_words(typed: str, known: Sequence[str]) -> str:
 
     typed = typed[:_LONGEST_COMPARED].lower()
     near = get_close_matches(typed, known) or [name for name in known if name.startswith(typed[:4])][:3]
+    near = near or [name for name in known if typed in name][:3]  # `knox` for `django-knox`
     return f"; nearest names: {', '.join(map(quoted, near))}" if near and typed.strip() else ""
 
 

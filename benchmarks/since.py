@@ -6,6 +6,7 @@
 Times are CPU times, of the user and of the system. A copy is upgraded before it is measured. Imports are compared by `imports.py`.
 """
 
+import compileall
 import os
 import shutil
 import subprocess
@@ -19,6 +20,8 @@ import imports
 from bulk import halved
 from measuring import compared, fact
 from population import FOLDER, Population
+
+import authctl
 
 BEFORE = os.environ["AUTHCTL_BENCH_SINCE"]
 SOURCE = Path(os.environ["AUTHCTL_BENCH_SINCE_SOURCE"])
@@ -91,6 +94,8 @@ def starting(population: Population, rounds: int) -> None:
 
 
 if __name__ == "__main__":
+    # The earlier build was compiled when it was installed; this one was perhaps never, and then each process does it again.
+    compileall.compile_dir(Path(authctl.__file__).parent, quiet=1)
     size = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     FOLDER.mkdir(exist_ok=True)
     kept_before = made_before(size)

@@ -120,8 +120,21 @@ class Cleaner(Role):
 ROLES: dict[str, type[Role]] = {role.__name__: role for role in (Issuer, Revoker, Disabler, Cleaner)}
 
 
+def _gate_first() -> None:
+    """A sign-in takes the gate before it reads, as every other change."""
+    from authctl.store.postgres.store import PostgresStore
+
+    real = PostgresStore.change
+
+    def change(self: Any, **how: Any) -> Any:
+        return real(self, **{**how, "sign_in": None})
+
+    PostgresStore.change = change  # type: ignore[method-assign]
+
+
 def _no_gate() -> None:
     """Nobody waits for anybody."""
+    _gate_first()
     from authctl.store.postgres import gate
     from authctl.store.postgres.exchange import Statement
 
@@ -133,6 +146,7 @@ _WRITES = ("INSERT", "UPDATE", "DELETE", "WITH")
 
 def _gate_after_what_is_read() -> None:
     """A change reads first, and takes the gate when it writes: what it read is older than the gate, as in one statement for both."""
+    _gate_first()
     from authctl.store.postgres import connections, gate
     from authctl.store.postgres.exchange import Statement
 
@@ -167,6 +181,7 @@ _KEPT_FOR = 20
 
 def _open_id_kept_between_transactions() -> None:
     """A process reads which revocation is open once for several sessions, and not in each transaction."""
+    _gate_first()
     from authctl.store.postgres import connections
     from authctl.store.postgres.dialect import POSTGRES
     from authctl.store.sql.tables import tables
@@ -187,11 +202,20 @@ def _open_id_kept_between_transactions() -> None:
     connections.Connection.exchange = exchange  # type: ignore[method-assign]
 
 
+def _turn_not_checked() -> None:
+    """A sign-in that read before its turn does not ask at its turn whether another change came between."""
+    from authctl.store.postgres import connections
+
+    connections.CHECK_TURN = "SELECT 1 WHERE $1::bigint IS NOT NULL"
+
+
 SCHEMES: dict[str, Callable[[], None]] = {
     "right": lambda: None,
     "no gate": _no_gate,
     "gate after what is read": _gate_after_what_is_read,
     "open id kept between transactions": _open_id_kept_between_transactions,
+    "turn not checked": _turn_not_checked,
+    "gate first": _gate_first,
 }
 
 

@@ -45,6 +45,9 @@ def main(home: str, address: str, operation: str) -> None:
         try:
             if operation == "revoke":
                 registry.revoke(SessionFilter(username="bob"), note="stalled")
+            elif operation == "shared":
+                with registry._installation.change("bob", shared=True) as unit:
+                    unit.record("session.issue", subject="bob", detail={})
             else:
                 registry.issue(username="bob", application="Stalled")
         except AuthctlError as error:

@@ -164,3 +164,15 @@ def test_none_kept_is_refused(filled: Registry):
             filled.revoke(SessionFilter(application="Teams"), note="none stays", keep=keep)
         with pytest.raises(InvalidInput):
             filled.plans.make(SessionFilter(application="Teams"), keep=keep)
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)], ids=["done", "dry run"])
+def test_revoked_ones_are_no_rows_that_were_left_out(installed: Authctl, more: tuple[str, ...]):
+    """Where every session was revoked before, none is kept and none is listed; nothing claims that rows are missing."""
+    for _ in range(2):
+        assert installed("tokens", "issue", "--user", "alice", "--application", "Teams", "-q").code == 0
+    assert installed("revoke", "--user", "alice", *NOTE, "-q").code == 0
+    ran = installed("revoke", "--user", "alice", "--keep", "1", "--yes", *NOTE, *more)
+    assert ran.code == 0, ran
+    assert "are listed" not in ran.err
+    assert "would revoke 0 sessions" in ran.err if more else "revoked 0 sessions" in ran.err

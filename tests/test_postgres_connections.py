@@ -19,10 +19,12 @@ from authctl.errors import (
     RegistryLocked,
     RegistryUnavailable,
 )
+from authctl.store.postgres.versions import SCHEMA_VERSION
 from tests.postgres_server import Server, new_server, why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 if why_not() is None:
+    from authctl.store.postgres import commits
     from authctl.store.postgres import connections as module
     from authctl.store.postgres.addresses import read_address
     from authctl.store.postgres.connection import connect
@@ -30,10 +32,10 @@ if why_not() is None:
     from authctl.store.postgres.library import psycopg
     from authctl.store.postgres.only_runner import only_runner
 
-SCHEMA = """
-CREATE TABLE registry (id text NOT NULL, moved_to text, moving_to text, arriving_from text);
+SCHEMA = f"""
+CREATE TABLE registry (id text NOT NULL, moved_to text, moving_to text, arriving_from text, turn bigint);
 CREATE TABLE schema_version (version integer NOT NULL);
-INSERT INTO schema_version VALUES (1);
+INSERT INTO schema_version VALUES ({SCHEMA_VERSION});
 INSERT INTO registry VALUES ('r1');
 CREATE TABLE audit_events (seq bigint PRIMARY KEY, hash text NOT NULL);
 CREATE SEQUENCE changes;
@@ -411,8 +413,8 @@ def test_errors_by_their_state(both):
 
 def test_a_commit_that_no_standby_confirms(monkeypatch):
     """It is in force on this server, and a failover could lose it: neither done nor not done. No time-out of the server ends it."""
-    monkeypatch.setattr(module, "COMMIT_SECONDS", 1)
-    monkeypatch.setattr(module, "_SETTLE_SECONDS", 1)
+    monkeypatch.setattr(commits, "COMMIT_SECONDS", 1)
+    monkeypatch.setattr(commits, "_SETTLE_SECONDS", 1)
     with new_server() as server, server.fresh_database() as url:
         with connect(read_address(url)) as connection:
             connection.execute(SCHEMA)

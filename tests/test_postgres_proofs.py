@@ -6,6 +6,7 @@ from contextlib import closing
 import pytest
 
 from authctl.errors import Refused
+from authctl.store.postgres.versions import SCHEMA_VERSION
 from tests.postgres_server import Server, new_server, why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
@@ -20,10 +21,10 @@ if why_not() is None:
     from authctl.store.postgres.roles import can_change_audit_log, protect_audit_log, statements
     from authctl.store.protocol.health import Health
 
-SCHEMA = """
-CREATE TABLE registry (id text NOT NULL, moved_to text, moving_to text, arriving_from text);
+SCHEMA = f"""
+CREATE TABLE registry (id text NOT NULL, moved_to text, moving_to text, arriving_from text, turn bigint);
 CREATE TABLE schema_version (version integer NOT NULL);
-INSERT INTO schema_version VALUES (1);
+INSERT INTO schema_version VALUES ({SCHEMA_VERSION});
 INSERT INTO registry VALUES ('r1');
 CREATE TABLE audit_events (seq bigint PRIMARY KEY, hash text NOT NULL);
 CREATE SEQUENCE changes;

@@ -12,6 +12,8 @@ import pytest
 
 from authctl import Registry, SessionFilter, profiles
 from authctl.errors import RegistryUnavailable
+from authctl.model import Status
+from authctl.registry.tokens.issue import Issued
 from tests.postgres_server import Server, why_not
 from tests.two_hosts import Deed, stopped_at_statements, two_hosts
 
@@ -43,14 +45,11 @@ def wait_until_stopped(process: int) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(("operation", "seconds"), [("issue", 5), pytest.param("revoke", 10, marks=pytest.mark.slow)])
-def test_a_host_that_stands_still_in_a_change_is_ended_by_the_server(
-    hosts, tmp_path: Path, postgres_url: str, operation: str, seconds: int
-):
-    """A revocation of everything waits for it no longer than the server's time-out; the host learns that nothing was done."""
-    registry, _ = hosts
-    alice = registry.issue(username="alice", application="Mail")
-    command = [sys.executable, "-m", "tests.stalling", str(tmp_path / "second"), postgres_url, operation]
+def revoke_beside_a_stalled(
+    operation: str, registry: Registry, alice: Issued, home: Path, url: str
+) -> tuple[float, str]:
+    """Revoke everything while another host stands still in an operation: how long it took, and what the other one said afterwards."""
+    command = [sys.executable, "-m", "tests.stalling", str(home), url, operation]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as stalled:
         try:
             wait_until_stopped(stalled.pid)
@@ -62,6 +61,31 @@ def test_a_host_that_stands_still_in_a_change_is_ended_by_the_server(
             os.kill(stalled.pid, signal.SIGCONT)
         said, _ = stalled.communicate(timeout=PATIENCE)
     assert outcome.revoked == 1
+    return waited, said
+
+
+def test_a_host_that_stands_still_in_a_sign_in_keeps_nobody_waiting(hosts, tmp_path: Path, postgres_url: str):
+    """It holds nothing before its only message that writes. Then it finds that a revocation came between, and signs in after it."""
+    registry, _ = hosts
+    alice = registry.issue(username="alice", application="Mail")
+    waited, said = revoke_beside_a_stalled("issue", registry, alice, tmp_path / "second", postgres_url)
+    assert waited < 4  # the time-out of the server ends a change that stands still after 5
+    assert said.startswith("0 ")
+    assert {one.username: one.status_at(registry.now()) for one in registry.sessions()} == {
+        "alice": Status.REVOKED,
+        "bob": Status.ACTIVE,
+    }
+    registry.audit.verify()
+
+
+@pytest.mark.parametrize(("operation", "seconds"), [("shared", 5), pytest.param("revoke", 10, marks=pytest.mark.slow)])
+def test_a_host_that_stands_still_in_a_change_is_ended_by_the_server(
+    hosts, tmp_path: Path, postgres_url: str, operation: str, seconds: int
+):
+    """A revocation of everything waits for it no longer than the server's time-out; the host learns that nothing was done."""
+    registry, _ = hosts
+    alice = registry.issue(username="alice", application="Mail")
+    waited, said = revoke_beside_a_stalled(operation, registry, alice, tmp_path / "second", postgres_url)
     assert waited > seconds - 2  # it did wait, so that this test meets the case
     assert said.startswith("6 ")
     assert [session.username for session in registry.sessions()] == ["alice"]

@@ -16,6 +16,7 @@ import pytest
 from authctl import RegistryUnavailable, SessionFilter
 from authctl.cli.exit_codes import exit_code_of
 from authctl.settings import Home
+from authctl.store.postgres.versions import SCHEMA_VERSION as PRESENT
 from tests.postgres_homes import opened
 from tests.postgres_server import Server, why_not
 
@@ -23,12 +24,14 @@ pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 if why_not() is None:
     import psycopg
 
+REFUSED = rf"newer authctl \(schema {PRESENT + 1}, this one knows {PRESENT}\)"
+
 NEWER = """\
 import sys
 from authctl.store.postgres import versions
 
-versions.SCHEMA_VERSION = 2
-versions.UPGRADES[2] = tuple(sys.argv[3:])
+versions.SCHEMA_VERSION += 1
+versions.UPGRADES[versions.SCHEMA_VERSION] = tuple(sys.argv[3:])
 
 from authctl import Registry
 from authctl.errors import AuthctlError
@@ -75,7 +78,7 @@ def test_an_older_authctl_that_has_it_open_is_refused_at_its_next_use(home_on_se
         out, err = process.communicate(timeout=120)
         assert (process.returncode, err) == (0, "")
         assert out.split()[1:] == (["newer"] if statement == ADDED else [])
-        assert version(home_on_server) == 2
+        assert version(home_on_server) == PRESENT + 1
         uses: tuple[Callable[[], object], ...] = (
             lambda: registry.verify(token),
             lambda: registry.issue(username="bob", application="Outlook"),
@@ -86,7 +89,7 @@ def test_an_older_authctl_that_has_it_open_is_refused_at_its_next_use(home_on_se
             lambda: opened(home_on_server).verify(token),
         )
         for use in uses:
-            with pytest.raises(RegistryUnavailable, match=r"newer authctl \(schema 2, this one knows 1\)") as refused:
+            with pytest.raises(RegistryUnavailable, match=REFUSED) as refused:
                 use()
             assert refused.value.hint == "upgrade authctl"
             assert exit_code_of(type(refused.value)) == 6
@@ -108,11 +111,11 @@ def test_an_upgrade_waits_for_its_turn_and_keeps_no_reader_waiting(home_on_serve
                 longest = max(longest, time.monotonic() - began)
                 time.sleep(0.01)
             assert process.poll() is None
-            assert version(home_on_server) == 1
+            assert version(home_on_server) == PRESENT
             assert longest < 4, "it waited for as long as the list was read"
             assert registry.issue(username="bob", application="Outlook").session.status == "active"
         assert process.communicate(timeout=120)[1] == ""
-    assert version(home_on_server) == 2
+    assert version(home_on_server) == PRESENT + 1
 
 
 def test_two_upgrades_at_once_are_one(home_on_server: Home):
@@ -130,13 +133,13 @@ def test_two_upgrades_at_once_are_one(home_on_server: Home):
         inside.wait(30)
         processes = [newer(home_on_server, ADDED) for _ in range(2)]
         time.sleep(1.5)
-        assert version(home_on_server) == 1
+        assert version(home_on_server) == PRESENT
         go_on.set()
         holder.join()
     for process in processes:
         assert process.communicate(timeout=120)[1] == ""
         assert process.returncode == 0
-    assert version(home_on_server) == 2
+    assert version(home_on_server) == PRESENT + 1
 
 
 def test_an_upgrade_that_fails_leaves_the_older_schema_whole(home_on_server: Home):
@@ -145,7 +148,7 @@ def test_an_upgrade_that_fails_leaves_the_older_schema_whole(home_on_server: Hom
         token = registry.issue(username="alice", application="Outlook").access_token
         process = newer(home_on_server, ADDED, "SELECT 1 FROM no_such_table")
         assert "no_such_table" in process.communicate(timeout=120)[1]
-        assert (process.returncode, version(home_on_server)) == (1, 1)
+        assert (process.returncode, version(home_on_server)) == (1, PRESENT)
         assert registry.verify(token).username == "alice"
         assert registry.issue(username="bob", application="Outlook").session.status == "active"
     with psycopg.connect(str(home_on_server.registry)) as connection, pytest.raises(psycopg.errors.UndefinedColumn):
@@ -163,5 +166,5 @@ def test_a_role_that_owns_no_table_does_not_upgrade(home_on_server: Home, postgr
     )
     process = newer(home_on_server, ADDED, registry=postgres_server.url(database, role))
     err = process.communicate(timeout=120)[1]
-    assert "older authctl (schema 1), and only the owner of its tables may upgrade it | open it once" in err
-    assert (process.returncode, version(home_on_server)) == (1, 1)
+    assert f"older authctl (schema {PRESENT}), and only the owner of its tables may upgrade it | open it once" in err
+    assert (process.returncode, version(home_on_server)) == (1, PRESENT)

@@ -223,7 +223,7 @@ def test_the_index_is_made_anew_where_many_sessions_go(
         tx.extend_search_index()
         tx.begin_removal(due)
         assert tx.one_row("SELECT sessions FROM search_index") == (0 if is_anew else 9,)
-        assert tx.all_rows(MERGING) == ([("automerge", 16), ("crisismerge", 64)] if is_anew else [])
+        assert tx.all_rows(MERGING) == ([("automerge", 32), ("crisismerge", 128)] if is_anew else [])
         tx.end_removal()
         assert dict(tx.all_rows(MERGING))["automerge"] == 4
         assert tx.one_number("PRAGMA cache_size") == -2_000

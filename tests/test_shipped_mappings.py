@@ -168,6 +168,7 @@ def test_an_edited_copy_is_used_like_the_shipped_one(endless: Authctl, tmp_path:
         ("jupyter", "'jupyterhub'"),
         ("Keycloak", "'keycloak'"),
         ("graph", "'graph-managed-apps'"),
+        ("knox", "'django-knox'"),
         ("zzzz", ""),
         ("", ""),
     ],

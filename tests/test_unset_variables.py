@@ -38,6 +38,12 @@ def test_a_blank_criterion_of_the_audit_log_is_refused(installed: Authctl, optio
     assert (ran.code, ran.out) == (2, "")
 
 
+def test_a_blank_receiver_is_refused(installed: Authctl):
+    """An empty list would look as if nothing waited for that receiver."""
+    ran = installed("deliveries", "list", "--receiver", " ")
+    assert (ran.code, ran.out) == (2, "")
+
+
 def test_the_filters_of_the_library_refuse_a_blank_text():
     """The same for the library, where the text may come from a form."""
     for name in ("application", "device", "platform", "source", "username", "profile", "search"):
@@ -83,13 +89,6 @@ def test_a_client_without_a_right_is_not_made(installed: Authctl):
     for more in ((), ("--may", "verify")):
         assert installed("clients", "add", "shop", *more, "--may", "").code == 2
     assert installed("clients", "list", "-o", "id").out == ""
-
-
-def test_a_blank_mapping_is_refused(installed: Authctl, tmp_path: Path):
-    """No file and no shipped mapping has a blank name."""
-    (tmp_path / "listing.json").write_text("[]")
-    ran = installed("sessions", "import", str(tmp_path / "listing.json"), "--map", "")
-    assert (ran.code, ran.err.splitlines()[0]) == (2, "authctl: error: the mapping is blank")
 
 
 @pytest.mark.parametrize("name", ["", " ", "a b", "a;b", "a=b", "caf\xe9"])

@@ -49,8 +49,9 @@ def show(cli: Cli, outcome: "RevokeOutcome", *, deliver: bool = False) -> None:
     told = told_deliveries(cli, outcome, deliver=deliver)
     with cli.last_line(verdict(outcome) if has_sessions else None):
         if has_sessions or cli.form:
-            # only the newly revoked ones are listed of a revocation that names exact sessions
-            total = outcome.revoked if outcome.plan or outcome.kept else outcome.selected
+            # A revocation that names exact sessions lists the newly revoked ones alone; with --keep there may be none, and none that is kept.
+            is_exact = outcome.plan or outcome.kept or not outcome.sessions
+            total = outcome.revoked if is_exact else outcome.selected
             record = {**records.revocation(outcome), "effect": effect, "deliveries": told.states}
             those = "all of them" if outcome.revoked == total or outcome.dry_run else "those revoked now"
             cli.show_outcome(record, render.REVOKED, total, _list_of(outcome), those=those)

@@ -152,8 +152,6 @@ def _mapping_text(name: str) -> bytes:
     from authctl import shipped_mappings
     from authctl.cli.files import read_file
 
-    if not name.strip():
-        raise InvalidInput("the mapping is blank", "to see those that come with authctl: authctl mappings list")
     if not shipped_mappings.is_name(name):
         return read_file(Path(name))
     if name not in shipped_mappings.names():

@@ -131,10 +131,11 @@ class Installation:
         session: int | None = None,
         step: bool = False,
         completes: bool = True,
+        sign_in: str | None = None,
     ) -> "Iterator[UnitOfWork]":
         """Change the registry: the whole block and its audit events, or nothing. The instant is taken inside the lock.
 
-        A `shared` change concerns one session or login, and a `step` is one of many: see `Store.change`. The number of that session,
+        A `shared` change concerns one session or login, a `step` is one of many, and `sign_in` is a user: see `Store.change`. The number of that session,
         if it is there already, is `session`: no other change writes it from the instant on. A change that is not shared first writes
         the waiting uses, and, if it `completes`, completes a changeover that was interrupted afterwards.
         """
@@ -146,7 +147,7 @@ class Installation:
         if waiting is not None:
             waiting.shorten(lock_timeouts)
         with self.store.change(
-            timeout=timeout, lock_timeouts=lock_timeouts, synced=synced, shared=shared, step=step
+            timeout=timeout, lock_timeouts=lock_timeouts, synced=synced, shared=shared, step=step, sign_in=sign_in
         ) as tx:
             # Taken inside the lock: two changes that wait get their instants in the order in which they happen. Shared changes wait
             # for each other at the session (decision 310).

@@ -29,20 +29,21 @@ from authctl.store.sql.tables import tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from authctl.model import AuditEvent, CachedLogin, NewSession, ProfileSet, Session, User
     from authctl.model.audit import NewEvent, Place
     from authctl.store.postgres.connection import Connection
-    from authctl.store.postgres.facts import Facts
+    from authctl.store.postgres.facts import Facts, SignIn
     from authctl.store.protocol.backups import Carried
 
 _SLOTS = 64
 """How many rows the recorded time has: changes that are under way at once seldom wait for each other to write it."""
 
 _RECORD_TIME = f"""
-    INSERT INTO clock (slot, seen_at, leapt_at) VALUES (pg_backend_pid() % {_SLOTS}, :at, NULL)
-    ON CONFLICT (slot) DO UPDATE SET seen_at = greatest(clock.seen_at, excluded.seen_at), leapt_at =
-        CASE WHEN (SELECT max(seen_at) FROM clock) BETWEEN 1 AND :at - :leap THEN :at ELSE clock.leapt_at END
+    INSERT INTO clock (slot, seen_at, leapt_at) VALUES (pg_backend_pid() % {_SLOTS}, $1, $2)
+    ON CONFLICT (slot) DO UPDATE SET seen_at = greatest(clock.seen_at, excluded.seen_at),
+        leapt_at = coalesce(excluded.leapt_at, clock.leapt_at)
 """
 
 
@@ -50,8 +51,6 @@ def text_of_event(note: str | None, subject: str | None, actor: str, action: str
     """The folded text of an audit event, in which events are searched."""
     return fold(f"{note or ''} {subject or ''} {actor} {action} {detail}")
 
-
-_RECORD_TIME_AT_COMMIT = _RECORD_TIME.replace(":at", "$1::bigint").replace(":leap", "$2::bigint")
 
 _APPEND = f"""
     INSERT INTO audit_events ({rows.EVENT}, text_key)
@@ -83,6 +82,13 @@ def _insertion(columns: tuple[str, ...]) -> str:
     )
 
 
+@cache
+def _later_insertion(columns: tuple[str, ...]) -> str:
+    """The statement that registers a session with its number and its revocation."""
+    given = ", ".join(f"${place}" for place in range(1, len(columns) + 3))
+    return f"INSERT INTO sessions ({', '.join(columns)}, number, revocation_id) VALUES ({given})"
+
+
 class PostgresChange(
     PostgresView,
     CleanupWriter,
@@ -105,8 +111,18 @@ class PostgresChange(
 
     is_snapshot = False
 
-    def __init__(self, connection: "Connection", facts: "Facts", *, shared: bool) -> None:
+    def __init__(
+        self,
+        connection: "Connection",
+        facts: "Facts",
+        *,
+        shared: bool,
+        user_key: str | None = None,
+        sign_in: "SignIn | None" = None,
+    ) -> None:
         super().__init__(connection)
+        self._user_key = user_key
+        self._sign_in = sign_in
         self.locks_rows = shared
         self._facts = facts
         self._clock: int | None = facts.clock
@@ -139,23 +155,40 @@ class PostgresChange(
     def record_time(self, at: int) -> None:
         from authctl.store.protocol.registry import CLOCK_JUMP
 
-        self._recorded_time = None
         # decision 88: a leap from the first instant on is remembered, since 0 is that of an empty registry
+        leaps = 1 <= self.recorded_time() <= at - CLOCK_JUMP
+        self._recorded_time = None
         connection = self.connection.connection
+        later = Statement(_RECORD_TIME, (at, at if leaps else None))
         if connection.at_commit is None:
-            self.write(_RECORD_TIME, {"at": at, "leap": CLOCK_JUMP})
+            connection.exchange(later)
             return
         # behind the lock of the chain, as in every change: two changes that share a slot must take both in one order
-        later = Statement(_RECORD_TIME_AT_COMMIT, (at, CLOCK_JUMP))
         connection.at_commit = connection.at_commit._replace(after=(*connection.at_commit.after, later))
 
     def add_session(self, session: "NewSession", revocation_id: int | None = None) -> "Session":
         if revocation_id is not None:
             return super().add_session(session, revocation_id)
         values = rows.columns(session)
+        if self._sign_in is not None and self._sign_in.number is not None:
+            return self._add_later(session, values, self._sign_in, self._sign_in.number)
         statement = Statement(_insertion(tuple(values)), (*values.values(), session.last_used_at))
         ((row,),) = self.connection.connection.exchange(statement)
         return rows.session(row)
+
+    def _add_later(self, session: "NewSession", values: "dict[str, Any]", read: "SignIn", number: int) -> "Session":
+        """Add the session by the next message, which is the one with the commit in a sign-in."""
+        self._sign_in = read._replace(number=None)
+        # The check of the turn is before it: the revocation that was read is still the open one.
+        given = (*values.values(), number, read.open_revocation)
+        connection = self.connection.connection
+        connection.deferred = (*connection.deferred, Statement(_later_insertion(tuple(values)), given))
+        return rows.registered(session, number, read.open_revocation, max(session.last_used_at, self.recorded_time()))
+
+    def user(self, username: str) -> "User | None":
+        if self._sign_in is None or fold(username) != self._user_key:
+            return super().user(username)
+        return None if self._sign_in.user[0] is None else rows.user(self._sign_in.user)
 
     def take_time(self) -> None:
         let_take_time(self.connection.connection)

@@ -4,14 +4,20 @@ import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from authctl.errors import InvalidInput
+from authctl.errors import InvalidInput, Overtaken
 from authctl.names import quoted
 from authctl.store.postgres.addresses import Address
+from authctl.store.postgres.errors import READ_ONLY
 from authctl.store.postgres.exchange import TO_PRIMARY, AtCommit, Exchanges, Row, Statement
 from authctl.store.postgres.library import psycopg
 
 if TYPE_CHECKING:
     from psycopg.abc import Params, PQGen, Query
+
+
+CHECK_TURN = "SELECT 1 / (turn = $1::bigint)::integer FROM registry"
+"""Fails if another change than the one of that turn was the last that held the gate alone: its error ends the whole message."""
+_DIVISION_BY_ZERO = "22012"
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
@@ -26,6 +32,8 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     """The event that this transaction appends in one message with its commit."""
     place: Row | None = None
     """The row of the audit event that was appended so; None until the commit."""
+    deferred: tuple[Statement, ...] = ()
+    """Statements that go to the server with the next one, before it."""
     facts: Row = ()
     """The row that this change read first, behind the gate."""
     warnings: tuple[str, ...] = ()
@@ -52,8 +60,23 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         return Exchanges(self)
 
     def exchange(self, *statements: Statement) -> list[list[Row]]:
-        """The rows of each of some statements, which are one message to the server. Raises psycopg.Error at the first that fails."""
-        return self.exchanges.run(statements)
+        """The rows of each of some statements, which are one message to the server, with those that were deferred.
+
+        Raises psycopg.Error at the first that fails; Overtaken if that is the check of the turn, or the server takes no changes.
+        """
+        first, self.deferred = self.deferred, ()
+        try:
+            return self.exchanges.run((*first, *statements))[len(first) :]
+        except psycopg.Error as error:
+            if error.sqlstate in (_DIVISION_BY_ZERO, READ_ONLY) and any(one.sql == CHECK_TURN for one in first):
+                raise Overtaken from error
+            raise
+
+    def cursor(self, *given: Any, **named: Any) -> Any:
+        """As the driver's: its statements come after those that were deferred."""
+        if self.deferred:
+            self.exchange()
+        return super().cursor(*given, **named)
 
     @property
     def is_idle(self) -> bool:

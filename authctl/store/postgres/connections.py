@@ -6,18 +6,19 @@ chain with what is written behind it (the recorded time and announcements), then
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from time import monotonic, sleep
 from types import TracebackType
 
-from authctl.errors import OutcomeUnknown, RegistryLocked, RegistryUnavailable
+from authctl.errors import RegistryLocked, RegistryUnavailable
 from authctl.store.move_marks import COLUMNS as MARKS
 from authctl.store.postgres import versions
 from authctl.store.postgres.addresses import Address
-from authctl.store.postgres.connection import Connection, connect, gate_key
+from authctl.store.postgres.commits import commit
+from authctl.store.postgres.connection import CHECK_TURN, Connection, gate_key
 from authctl.store.postgres.errors import READ_ONLY, is_lost
-from authctl.store.postgres.exchange import AtCommit, Row, Statement
-from authctl.store.postgres.facts import FIND_EVENT
+from authctl.store.postgres.exchange import Row, Statement
+from authctl.store.postgres.facts import READ_SIGN_IN, SignIn, sign_in
 from authctl.store.postgres.gate import READ_ID, Entrance
 from authctl.store.postgres.library import psycopg
 from authctl.store.postgres.rights import READ_AFTER_COMMIT, check_after_commit
@@ -36,30 +37,15 @@ LOOK_UP_SECONDS = 10.0
 _PAUSE_BETWEEN_TRIES = 0.005
 """The seconds between two tries to take the gate."""
 
-COMMIT_SECONDS = 30.0
-"""How long the writer waits for a commit. No time-out of the server ends one that waits for a standby (decision 299)."""
-
 _SHORTEST_WAIT = 20
 """How long a change that may not wait for the gate waits for any other lock, in milliseconds."""
 _LONGEST_WAIT = 2_000_000
 """The longest wait for a lock that PostgreSQL knows, in seconds."""
 
-_SETTLE_SECONDS = 5.0
-"""How long the outcome of a commit whose answer was lost is looked for."""
-
 BEGIN_TO_READ = "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY"
 """A view sees one snapshot. A standby refuses this level, which a balancer may have asked without our knowledge (decision 312)."""
 
-_FLUSH = "SELECT pg_logical_emit_message(true, '', '')"
-"""A commit of its own, with nothing in it: its flush covers every commit before it (decision 298)."""
-
-_COUNT = "SELECT nextval('changes')"
-"""The number of a change, taken when others can see it: a reader that has an earlier number reads the change with the next one."""
-
 _HOLDS_GATE = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted AND mode = 'ExclusiveLock'"
-
-_UNKNOWN = "the connection was lost when the change was due, and whether it is done is not known"
-_AT_STANDBYS = "look at the standbys before a failover"
 
 fork_count = 0
 """How many forks lie between this process and the one that loaded this module."""
@@ -80,6 +66,7 @@ class _Hot(SharedConnection):
         super().set_up(connection)
         if connection.prepare_threshold is not None:
             connection.prepare_threshold = 0
+        _plan_with_indexes(connection)
 
 
 class _Writer(SharedConnection):
@@ -87,14 +74,17 @@ class _Writer(SharedConnection):
 
     key = 0
     registry_id = ""
+    sign_in: SignIn | None = None
+    """The facts that were read for the sign-in that is under way."""
 
     def set_up(self, connection: Connection) -> None:
         super().set_up(connection)
+        _plan_with_indexes(connection)
         registry_id, *rights = one_row(connection, f"SELECT id, {READ_AFTER_COMMIT} FROM registry")
-        check_after_commit(connection, self._address, *rights)
+        check_after_commit(connection, self.address, *rights)
         self.registry_id = str(registry_id)
         self.key = gate_key(self.registry_id)
-        _check_gate(connection, self._address)
+        _check_gate(connection, self.address)
 
 
 class PostgresConnections:
@@ -127,6 +117,11 @@ class PostgresConnections:
         """The id of the registry; known inside a change."""
         return self._writer.registry_id
 
+    @property
+    def sign_in(self) -> SignIn | None:
+        """The facts that were read for the sign-in that is under way; known inside its change."""
+        return self._writer.sign_in
+
     def hot(self) -> AbstractContextManager[Connection]:
         """The connection of the look-up by number, outside any transaction."""
         return self._hot
@@ -152,7 +147,13 @@ class PostgresConnections:
 
     @contextmanager
     def writer(
-        self, *, shared: bool = False, timeout: float | None = None, lock_timeouts: int = 1, synced: bool = True
+        self,
+        *,
+        shared: bool = False,
+        timeout: float | None = None,
+        lock_timeouts: int = 1,
+        synced: bool = True,
+        user_key: str | None = None,
     ) -> Iterator[Connection]:
         """A connection in a transaction that holds the gate; see `Store.change` for its errors."""
         self.check_usable()
@@ -164,25 +165,25 @@ class PostgresConnections:
                 wait = self._lock_timeout * lock_timeouts if timeout is None else timeout
                 # decision 322: who waits in the queue of the gate keeps later changes of administrators waiting
                 tries = timeout is not None and (shared or timeout <= 0)
-                connection = self._begin(wait, shared=shared, tries=tries)
+                connection = self._begin(wait, shared=shared, tries=tries, user_key=user_key)
                 try:
                     # A change of an administrator may have a statement that takes minutes.
                     connection.patience = wait + LOOK_UP_SECONDS if shared else None
                     yield connection
-                    self._commit(connection, synced=synced)
+                    commit(connection, self._writer, synced=synced)
                 finally:
                     _roll_back(connection, self._writer)
         finally:
             self._writer.lock.release()
 
-    def _begin(self, wait: float, *, shared: bool, tries: bool) -> Connection:
+    def _begin(self, wait: float, *, shared: bool, tries: bool, user_key: str | None) -> Connection:
         """Begin to write when the gate is free, once more on a new connection if the server has changed its part."""
         for is_last in (False, True):
             connection = self._writer.connection()
-            if not connection.is_idle:
+            if not connection.is_idle or connection.deferred:
                 raise RuntimeError("a change was begun inside a change")
             try:
-                if self._enter(connection, wait, shared=shared, tries=tries):
+                if self._enter(connection, wait, shared=shared, tries=tries, user_key=user_key):
                     return connection
             except psycopg.Error as error:
                 # nothing was done yet: a server that became a standby, or that was started anew, is looked for once
@@ -195,26 +196,51 @@ class PostgresConnections:
             self._writer.drop()
         raise RegistryUnavailable(f"the registry at {self.address} was replaced while it was opened")
 
-    def _enter(self, connection: Connection, wait: float, *, shared: bool, tries: bool) -> bool:
+    def _enter(self, connection: Connection, wait: float, *, shared: bool, tries: bool, user_key: str | None) -> bool:
         """Begin a transaction and take the gate; False if the registry there is another one than before."""
         connection.last_event = connection.at_commit = connection.place = None
         connection.patience = wait + LOOK_UP_SECONDS
         entrance = Entrance(
             self._writer.key, max(_SHORTEST_WAIT, int(wait * 1000)), STALL_SECONDS[shared] * 1000, shared, tries
         )
-        *_, locked, read = connection.exchange(*entrance.statements(self._read_first))
+        if user_key is not None:
+            return self._enter_later(connection, entrance, user_key)
+        alone = () if tries else entrance.alone  # nothing is written before the gate is taken
+        read_first = Statement(self._read_first)
+        _, _, locked, read, *_ = connection.exchange(*entrance.statements(read_first), *alone)
         until = monotonic() + wait
         while tries and locked == [(False,)]:
             if monotonic() >= until:
                 raise RegistryLocked(f"the registry at {self.address} cannot be used: it is locked by another process")
             sleep(_PAUSE_BETWEEN_TRIES)
             # what was read before the gate was taken may have changed
-            locked, read = connection.exchange(entrance.lock, Statement(self._read_first))
-        if not read or read[0][0] != self._writer.registry_id:
+            locked, read = connection.exchange(entrance.lock, read_first)
+        if tries and entrance.alone:
+            connection.exchange(*entrance.alone)
+        return bool(read) and self._accept(connection, read[0])
+
+    def _enter_later(self, connection: Connection, entrance: Entrance, user_key: str) -> bool:
+        """Read for a sign-in before its turn, which comes with the first statement that it sends; as `_enter`."""
+        # decision 342: so the gate is held for no turn of the client
+        read_first = Statement(READ_SIGN_IN, (user_key, entrance.key))
+        (read,) = connection.exchange(read_first)
+        if read and read[0][0] is None:  # behind whoever is alone, and waits for that
+            *_, read, _ = connection.exchange(*entrance.statements(read_first), Statement("COMMIT"))
+        if not read:
             return False
-        self._check_version(read[0][1])
-        check_in_force(self.address, read[0][2:5])
-        connection.facts = read[0]
+        self._writer.sign_in = found = sign_in(read[0])
+        if not self._accept(connection, found.facts):
+            return False
+        connection.deferred = (*entrance.beginning, Statement(CHECK_TURN, (found.turn,)))
+        return True
+
+    def _accept(self, connection: Connection, read: Row) -> bool:
+        """Keep the facts that a change read first; False if they are those of another registry than before."""
+        if read[0] != self._writer.registry_id:
+            return False
+        self._check_version(read[1])
+        check_in_force(self.address, read[2:5])
+        connection.facts = read
         return True
 
     def _check_version(self, version: int) -> None:
@@ -222,73 +248,6 @@ class PostgresConnections:
         check_version(version, self.address)
         if version < versions.SCHEMA_VERSION:
             raise RegistryUnavailable(f"the registry at {self.address} was replaced by an older one while it was open")
-
-    def _commit(self, connection: Connection, *, synced: bool) -> None:
-        """Make the change last, and find out whether it did if the answer is lost. Raises OutcomeUnknown."""
-        if connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.INTRANS:
-            raise RuntimeError("an error of a statement was caught inside a change")
-        event = connection.last_event
-        connection.warnings = ()
-        connection.patience = COMMIT_SECONDS
-        try:
-            if connection.at_commit is not None:
-                _commit_with(connection, connection.at_commit, synced=synced)
-            elif synced and event:
-                connection.execute(f"COMMIT; {_FLUSH}; {_COUNT}", prepare=False)
-            else:  # apart, so that it is known which of the two has failed
-                connection.execute("COMMIT" if synced else f"COMMIT; {_COUNT}", prepare=False)
-        except psycopg.Error as error:
-            self._settle(connection, error)
-        else:
-            if synced and not event and connection.at_commit is None:
-                self._flush(connection)
-            _check_confirmed(connection)
-        finally:
-            connection.patience = None
-
-    def _flush(self, connection: Connection) -> None:
-        """Make every commit before this one last. Raises OutcomeUnknown; the next change then looks at a new connection."""
-        try:
-            _flush(connection)
-        except OutcomeUnknown:
-            self._writer.drop()  # it looked at the role when it was opened: what has changed is found by a new one
-            raise
-
-    def _settle(self, connection: Connection, error: psycopg.Error) -> None:
-        """Return if a commit that failed, or whose answer was lost, took place; else raise. Raises OutcomeUnknown."""
-        event = connection.last_event
-        sought = Statement(FIND_EVENT, event) if event else connection.at_commit and connection.at_commit.find
-        if sought is None and not is_lost(error):
-            raise error
-        self._writer.drop()
-        if sought is None:
-            raise OutcomeUnknown(_UNKNOWN, "look at the registry before you repeat it") from error
-        hint = f"look for audit event {event[0]}: authctl audit list" if event else "authctl audit list"
-        connection.place = self._place_of(sought, error, hint)
-        if connection.place is not None:
-            return
-        if not is_lost(error):
-            raise error
-        lost = f"the registry at {self.address} cannot be used: the connection was lost, and nothing has changed"
-        raise RegistryUnavailable(lost) from error
-
-    def _place_of(self, sought: Statement, lost: psycopg.Error, hint: str) -> Row | None:
-        """The row of the event that is sought, which is then made to last; None if it is not there. Raises OutcomeUnknown.
-
-        It is looked for alone behind the gate: the server releases the gate only after the lost transaction has ended.
-        """
-        limit = int(_SETTLE_SECONDS * 1000)
-        entrance = Entrance(self._writer.key, limit, limit, shared=False, tries=False)
-        try:
-            with closing(connect(self.address, patience=_SETTLE_SECONDS + 1)) as connection:
-                connection.exchange(*entrance.statements(READ_ID))
-                (found,) = connection.exchange(sought)
-                connection.execute("COMMIT", prepare=False)
-                if found:
-                    _flush(connection)
-        except psycopg.Error:
-            raise OutcomeUnknown(_UNKNOWN, hint) from lost
-        return found[0] if found else None
 
     def close(self) -> None:
         """Close the connections; those of a parent process stay open."""
@@ -335,28 +294,12 @@ class _HotTurn:
         self._errors.__exit__(kind, error, trace)
 
 
-def _commit_with(connection: Connection, last: AtCommit, *, synced: bool) -> None:
-    """Append the last event of a transaction, commit it and make it last, in one message to the server."""
-    flush = (Statement(_FLUSH),) if synced else ()
-    _, appended, *_ = connection.exchange(
-        last.lock, last.append, *last.after, Statement("COMMIT"), *flush, Statement(_COUNT)
-    )
-    connection.place = appended[0]
-
-
-def _flush(connection: Connection) -> None:
-    """Make every commit before this one last. Raises OutcomeUnknown."""
-    try:
-        connection.execute(f"{_FLUSH}; {_COUNT}", prepare=False)
-    except psycopg.Error as error:
-        raise OutcomeUnknown("done and in force, but the server did not confirm that it lasts", _AT_STANDBYS) from error
-    _check_confirmed(connection)
-
-
-def _check_confirmed(connection: Connection) -> None:
-    """Raise OutcomeUnknown if the server warned at a commit: no standby has confirmed it, and a failover could lose it."""
-    if connection.warnings:
-        raise OutcomeUnknown(f"done and in force, but the server warned: {connection.warnings[0]}", _AT_STANDBYS)
+def _plan_with_indexes(connection: Connection) -> None:
+    """Let the server plan what every sign-in and look-up sends without reading a whole table."""
+    # decision 341: it plans a prepared statement once, perhaps while the tables are small, and keeps the plan when they have grown
+    if connection.prepare_threshold is not None:
+        # Without jit: a small table without an index counts as dear then, and its statements would be compiled.
+        connection.execute("SET enable_seqscan = off; SET jit = off", prepare=False)
 
 
 def _check_gate(connection: Connection, address: Address) -> None:
@@ -374,6 +317,7 @@ def _check_gate(connection: Connection, address: Address) -> None:
 
 def _roll_back(connection: Connection, shared: SharedConnection) -> None:
     """Undo all changes that were not committed; a connection that cannot be used any more is dropped."""
+    connection.deferred = ()
     if not connection.closed and not connection.is_idle:
         usual, connection.patience = connection.patience, LOOK_UP_SECONDS
         connection.exchanges.forget()

@@ -45,8 +45,9 @@ class _NewStore(PostgresStore):
         synced: bool = True,
         shared: bool = False,
         step: bool = False,
+        sign_in: str | None = None,
     ) -> Iterator[PostgresChange]:
-        del timeout, lock_timeouts, synced, shared, step  # nobody else knows of the registry
+        del timeout, lock_timeouts, synced, shared, step, sign_in  # nobody else knows of the registry
         yield PostgresChange(self._connection, facts(one_row(self._connection, READ_FACTS)), shared=False)
 
 

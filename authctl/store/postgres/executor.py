@@ -55,6 +55,6 @@ class PostgresExecutor:
         return self._open_id
 
     def executemany(self, sql: str, parameters: Iterable[Any]) -> "psycopg.Cursor[tuple[Any, ...]]":
-        cursor = self.connection.cursor()
+        cursor: psycopg.Cursor[tuple[Any, ...]] = self.connection.cursor()
         cursor.executemany(translated(sql), list(parameters))
         return cursor

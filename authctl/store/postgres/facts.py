@@ -14,12 +14,26 @@ SERVER_CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 READ_CLOCK = f"SELECT {SERVER_CLOCK}, (SELECT max(seen_at) FROM clock)"
 """The clock of the server, and the recorded time."""
 
-READ_FACTS = (
-    f"SELECT g.id, (SELECT version FROM schema_version), g.moved_to, g.moving_to, g.arriving_from, {SERVER_CLOCK}, (SELECT max(seen_at) FROM clock),"
+_FACTS = (
+    f"g.id, (SELECT version FROM schema_version), g.moved_to, g.moving_to, g.arriving_from, {SERVER_CLOCK}, (SELECT max(seen_at) FROM clock),"
     " (SELECT min(disabled_until) FROM users WHERE disabled_until IS NOT NULL AND enabled_at IS NULL),"
     " (SELECT coalesce(max(seq), 0) FROM audit_events),"
-    f" g.profiles, {rows.CHANGEOVER} FROM registry AS g LEFT JOIN changeover AS c ON c.only = g.only"
+    f" g.profiles, {rows.CHANGEOVER}"
 )
+_FROM = "FROM registry AS g LEFT JOIN changeover AS c ON c.only = g.only"
+
+READ_FACTS = f"SELECT {_FACTS} {_FROM}"
+
+READ_SIGN_IN = (
+    "SELECT CASE WHEN pg_try_advisory_xact_lock_shared($2) THEN nextval('sessions_number_seq') END,"
+    " (SELECT id FROM revocations WHERE at IS NULL), g.turn,"
+    f" {', '.join(f'u.{column}' for column in rows.USER.split(', '))}, {_FACTS} {_FROM} LEFT JOIN users AS u ON u.username_key = $1"
+)
+"""The facts of a sign-in of that user, read before its turn (decision 342); without a number where the gate is taken or waited for alone.
+
+The number is taken with the gate for a moment: an import, which is alone, takes a range of numbers (decision 307).
+"""
+_USER_WIDTH = len(rows.USER.split(", "))
 
 FIND_EVENT = "SELECT seq FROM audit_events WHERE seq = $1 AND hash = $2"
 """Finds an audit event by its number and hash."""
@@ -55,3 +69,23 @@ def facts(row: tuple[Any, ...]) -> Facts:
         *profiles,
     ) = row
     return Facts(registry_id, version, clock, recorded_time, end_of_disabling, last_event, tuple(profiles))
+
+
+class SignIn(NamedTuple):
+    """The row of `READ_SIGN_IN`."""
+
+    number: int | None
+    """The number of the new session; None where it was not asked for."""
+    open_revocation: int
+    turn: int
+    """The transaction that held the gate alone before."""
+    user: tuple[Any, ...]
+    """The columns of `rows.USER`; all None for a user without a row."""
+    facts: tuple[Any, ...]
+    """The row of `READ_FACTS`."""
+
+
+def sign_in(row: tuple[Any, ...]) -> SignIn:
+    """The sign-in of a row."""
+    number, open_revocation, turn, *rest = row
+    return SignIn(number, open_revocation, turn, tuple(rest[:_USER_WIDTH]), tuple(rest[_USER_WIDTH:]))

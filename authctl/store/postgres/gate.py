@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from authctl.store.move_marks import COLUMNS as MARKS
 from authctl.store.postgres.exchange import Statement
+from authctl.store.postgres.upgrades import TAKE_TURN
 
 READ_ID = f"SELECT id, (SELECT version FROM schema_version), {MARKS} FROM registry"
 """The least that is read behind the gate: the id of the registry, the version of the schema, and the marks of a move. All reading begins so."""
@@ -18,6 +19,9 @@ _SET = (
     "SELECT set_config('lock_timeout', $1, true), set_config('synchronous_commit', 'off', true),"
     " set_config('idle_in_transaction_session_timeout', $2, true)"
 )
+_COUNT_TURN = Statement(TAKE_TURN)
+_USUAL_PLANS = Statement("SET LOCAL enable_seqscan TO DEFAULT")
+"""A change that is alone may read whole tables; the statements of every sign-in never do (see `_Writer`)."""
 _FUNCTIONS = {
     (True, True): "pg_try_advisory_xact_lock_shared",
     (True, False): "pg_try_advisory_xact_lock",
@@ -40,9 +44,19 @@ class Entrance(NamedTuple):
     tries: bool
     """Whether the gate is only tried."""
 
-    def statements(self, read: str) -> Sequence[Statement]:
-        """The statements that begin the transaction, take the gate, and read something behind it."""
-        return (_BEGIN, Statement(_SET, (str(self.wait), str(self.stall))), self.lock, Statement(read))
+    @property
+    def beginning(self) -> Sequence[Statement]:
+        """The statements that begin the transaction, and take the gate."""
+        return (_BEGIN, Statement(_SET, (str(self.wait), str(self.stall))), self.lock)
+
+    def statements(self, read: Statement) -> Sequence[Statement]:
+        """The same, and one that reads something behind the gate."""
+        return (*self.beginning, read)
+
+    @property
+    def alone(self) -> Sequence[Statement]:
+        """The statements of a change that is alone, once it has the gate: others see by them that it was there (decision 342)."""
+        return () if self.shared else (_COUNT_TURN, _USUAL_PLANS)
 
     @property
     def lock(self) -> Statement:

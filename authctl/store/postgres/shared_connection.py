@@ -32,7 +32,7 @@ class SharedConnection:
 
     def __init__(self, address: Address, *, patience: float | None = None) -> None:
         self.lock = threading.RLock()
-        self._address = address
+        self.address = address
         self._patience = patience
         self._connection: Connection | None = None
         self._readable = select.poll()
@@ -51,7 +51,7 @@ class SharedConnection:
         return self._connection
 
     def _open(self) -> Connection:
-        connection = connect(self._address, patience=self._patience)
+        connection = connect(self.address, patience=self._patience)
         try:
             self.set_up(connection)
         except BaseException:
@@ -63,24 +63,24 @@ class SharedConnection:
         """Refuse a server that could lose an acknowledged change; notice a pooler."""
         standby, commits, syncs, whole_pages, encoding, process, is_empty = one_row(connection, _SETTINGS)
         if standby:
-            raise RegistryUnavailable(f"the registry at {self._address} cannot be used: the server is a standby")
+            raise RegistryUnavailable(f"the registry at {self.address} cannot be used: the server is a standby")
         if is_empty:
-            check_schema(connection, self._address)
-            raise RegistryUnavailable(f"there is no registry at {self._address}", "authctl init")
+            check_schema(connection, self.address)
+            raise RegistryUnavailable(f"there is no registry at {self.address}", "authctl init")
         unsafe = {"synchronous_commit": commits, "fsync": syncs, "full_page_writes": whole_pages}
         for name, value in unsafe.items():
             if value == "off":
                 raise RegistryUnavailable(
-                    f"the registry at {self._address} cannot be used: the server can lose changes ({name} = off)",
+                    f"the registry at {self.address} cannot be used: the server can lose changes ({name} = off)",
                     f"set {name} = on",
                 )
         if encoding != "UTF8":
-            raise RegistryUnavailable(f"the registry at {self._address} cannot be used: its encoding is {encoding}")
+            raise RegistryUnavailable(f"the registry at {self.address} cannot be used: its encoding is {encoding}")
         version = one_row(connection, VERSION)[0]
-        check_version(version, self._address)
+        check_version(version, self.address)
         if version < versions.SCHEMA_VERSION:
-            upgrade(self._address)
-        check_in_force(self._address, connection.execute(_MARKS, prepare=False).fetchone())
+            upgrade(self.address)
+        check_in_force(self.address, connection.execute(_MARKS, prepare=False).fetchone())
         # a pooler has a number of its own for the process of the server
         if process != connection.info.backend_pid:
             connection.prepare_threshold = None

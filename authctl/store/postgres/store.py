@@ -6,6 +6,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from authctl.names import fold
 from authctl.store.nouns.profiles import profiles_in_force
 from authctl.store.postgres import look_up
 from authctl.store.postgres.addresses import Address
@@ -68,13 +69,16 @@ class PostgresStore:
         synced: bool = True,
         shared: bool = False,
         step: bool = False,
+        sign_in: str | None = None,
     ) -> Iterator[PostgresChange]:
         del step  # the server copies its log by itself
+        user_key = None if sign_in is None else fold(sign_in)
         with self._connections.writer(
-            shared=shared, timeout=timeout, lock_timeouts=lock_timeouts, synced=synced
+            shared=shared, timeout=timeout, lock_timeouts=lock_timeouts, synced=synced, user_key=user_key
         ) as connection:
             begun = monotonic()
-            change = PostgresChange(connection, facts(connection.facts), shared=shared)
+            read = None if user_key is None else self._connections.sign_in
+            change = PostgresChange(connection, facts(connection.facts), shared=shared, user_key=user_key, sign_in=read)
             yield change
         change.held_seconds = monotonic() - begun
 

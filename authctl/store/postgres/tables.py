@@ -26,7 +26,8 @@ TABLES = (
         moves bigint NOT NULL DEFAULT 0,
         moved_to text,
         moving_to text,
-        arriving_from text
+        arriving_from text,
+        turn bigint NOT NULL DEFAULT (pg_current_xact_id()::text::bigint)
     )
     """,
     # the number of changes that were committed: a change takes its number afterwards
@@ -325,7 +326,7 @@ INDEXES = (
 
 TRIGGERS = (
     """
-    CREATE FUNCTION audit_events_keep() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE FUNCTION audit_events_keep() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
     BEGIN
         IF TG_OP <> 'INSERT' THEN
             RAISE EXCEPTION 'the audit log is append-only';

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from authctl.store.postgres.connection import Connection
 
 VERSION = "SELECT version FROM schema_version"
+TAKE_TURN = "UPDATE registry SET turn = pg_current_xact_id()::text::bigint"
+"""Marks the transaction as the last one that held the gate alone."""
 
 _GATE_SECONDS = 30
 """How long an upgrade waits for the gate, and how long it tries to get the tables."""
@@ -117,6 +119,7 @@ def _upgrade(connection: "Connection", address: "Address", key: int) -> None:
     for step in range(version + 1, versions.SCHEMA_VERSION + 1):
         for statement in versions.UPGRADES[step]:
             connection.execute(statement, prepare=False)
+    connection.execute(TAKE_TURN, prepare=False)
     connection.execute("UPDATE schema_version SET version = %s", (versions.SCHEMA_VERSION,), prepare=False)
     connection.execute("COMMIT", prepare=False)
 

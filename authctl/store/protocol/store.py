@@ -111,6 +111,7 @@ class Store(Protocol):
         synced: bool = True,
         shared: bool = False,
         step: bool = False,
+        sign_in: str | None = None,
     ) -> AbstractContextManager[Change]:
         """A transaction for writing.
 
@@ -127,7 +128,11 @@ class Store(Protocol):
         The call waits for its turn up to 30 seconds, or as long as the store was opened with, times `lock_timeouts`, or up to `timeout` seconds; with 0 it asks
         once. A change that is not `synced` is visible at once, and may be lost in a power cut. A `step` is one of
         many large changes in turn: after each of them, and beside other writers, the store does the upkeep that it otherwise does
-        now and then within a commit. Raises RegistryLocked if the turn
+        now and then within a commit.
+
+        `sign_in` names the user of a shared change that registers one session. The store may then read the facts that such a change judges
+        by before its turn, and ask at the turn whether a change that is not shared came between. If one did, Overtaken is raised within
+        the block or at its end, and nothing was done: whoever repeats it does so without `sign_in`. Raises RegistryLocked if the turn
         does not come; RegistryUnavailable if the database cannot be written.
         """
 

@@ -57,6 +57,58 @@ def session(row: Sequence[Any]) -> Session:
     return read
 
 
+def registered(new: "model.NewSession", number: int, revocation_id: int, read_at: int) -> Session:
+    """The session that a new one becomes under that number, as it would be read: by a revocation that is open."""
+    deadlines = new.deadlines
+    expires_at = deadlines.expires_at if new.ended_at is None else new.ended_at
+    return Session(
+        number=number,
+        id=new.id,
+        username=new.username,
+        application=new.application,
+        application_version=new.application_version,
+        platform=new.platform,
+        device=new.device,
+        ip=new.ip,
+        user_agent=new.user_agent,
+        kind=str(new.kind),
+        profile=new.profile,
+        signed_in_with=new.signed_in_with,
+        referrer=new.referrer,
+        created_at=new.created_at,
+        last_used_at=new.last_used_at,
+        slid_at=deadlines.slid_at,
+        use_due_at=deadlines.use_due_at,
+        idle_expires_at=deadlines.idle_expires_at,
+        absolute_expires_at=deadlines.absolute_expires_at,
+        fixed_expires_at=new.fixed_expires_at,
+        expires_at=expires_at,
+        ends_at=expires_at,
+        ended_at=new.ended_at,
+        ended_by=new.ended_by,
+        tokens=str(new.tokens),
+        sealed=int(new.sealed),
+        bound_to=new.bound_to and str(new.bound_to),
+        generation=0,
+        refreshed_at=None,
+        access_expires_at=new.access_expires_at,
+        access_ends_at=new.access_expires_at,
+        key_id=new.key_id,
+        has_conditions=int(new.has_conditions),
+        wipe_on_revoke=int(new.wipe_on_revoke),
+        wipe_delivered_at=None,
+        wipe_acknowledged_at=None,
+        source=new.source,
+        source_id=new.source_id,
+        used_after_end_at=new.used_after_end_at,
+        revocation_id=revocation_id,
+        revoked_at=None,
+        revoked_by=None,
+        note=None,
+        read_at=read_at,
+    )
+
+
 def checked_session(row: Sequence[Any]) -> Session:
     """The same, for showing: every instant is one that can be written."""
     instants = _REQUIRED_INSTANTS(row)

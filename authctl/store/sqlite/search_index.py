@@ -25,8 +25,8 @@ _RETIRED = "sessions_found_retired"
 _RETIRED_SHARE = 4
 """One of its entries is deleted for so many rows that are added at once; each is a page."""
 
-# Many small parts are merged sixteen at a time, which writes each entry half as often; never all of a level in one transaction.
-_LATER = {"automerge": 16, "crisismerge": 64}
+# decision 340: small parts are merged thirty-two at a time, which writes an entry once more at most; never all of a level in one transaction.
+_LATER = {"automerge": 32, "crisismerge": 128}
 _BY_DEFAULT = {"automerge": 4}
 """`crisismerge` stays: set back to 16, the next sign-in could find a level with so many parts, and merge all of it under the lock."""
 

@@ -1,0 +1,138 @@
+"""The end of a change: its commit, the flush that makes it last, and the outcome of a commit whose answer was lost (decision 299)."""
+
+from contextlib import closing
+from typing import Protocol
+
+from authctl.errors import OutcomeUnknown, RegistryUnavailable
+from authctl.store.postgres.addresses import Address
+from authctl.store.postgres.connection import Connection, connect
+from authctl.store.postgres.errors import LOCKED, is_lost
+from authctl.store.postgres.exchange import AtCommit, Row, Statement
+from authctl.store.postgres.facts import FIND_EVENT
+from authctl.store.postgres.gate import READ_ID, Entrance
+from authctl.store.postgres.library import psycopg
+
+COMMIT_SECONDS = 30.0
+"""How long the writer waits for a commit. No time-out of the server ends one that waits for a standby (decision 299)."""
+
+_SETTLE_SECONDS = 5.0
+"""How long the outcome of a commit whose answer was lost is looked for."""
+
+_FLUSH = "SELECT pg_logical_emit_message(true, '', '')"
+"""A commit of its own, with nothing in it: its flush covers every commit before it (decision 298)."""
+
+_COUNT = "SELECT nextval('changes')"
+"""The number of a change, taken when others can see it: a reader that has an earlier number reads the change with the next one."""
+
+_UNKNOWN = "the connection was lost when the change was due, and whether it is done is not known"
+_AT_STANDBYS = "look at the standbys before a failover"
+
+
+class Writer(Protocol):
+    """The shared connection that writes."""
+
+    address: Address
+    key: int
+    """The key of the gate."""
+
+    def drop(self) -> None:
+        """Close the connection."""
+
+
+def commit(connection: Connection, writer: Writer, *, synced: bool) -> None:
+    """Make the change last, and find out whether it did if the answer is lost. Raises OutcomeUnknown."""
+    if connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.INTRANS and not connection.deferred:
+        raise RuntimeError("an error of a statement was caught inside a change")
+    event = connection.last_event
+    connection.warnings = ()
+    # with what was deferred it may first wait for the gate, for as long as its patience says
+    connection.patience = max(COMMIT_SECONDS, (connection.patience or 0) if connection.deferred else 0)
+    try:
+        if connection.at_commit is not None:
+            _commit_with(connection, connection.at_commit, synced=synced)
+        elif synced and event:
+            connection.execute(f"COMMIT; {_FLUSH}; {_COUNT}", prepare=False)
+        else:  # apart, so that it is known which of the two has failed
+            connection.execute("COMMIT" if synced else f"COMMIT; {_COUNT}", prepare=False)
+    except psycopg.Error as error:
+        _settle(connection, writer, error)
+    else:
+        if synced and not event and connection.at_commit is None:
+            _flush_alone(connection, writer)
+        _check_confirmed(connection)
+    finally:
+        connection.patience = None
+
+
+def _settle(connection: Connection, writer: Writer, error: psycopg.Error) -> None:
+    """Return if a commit that failed, or whose answer was lost, took place; else raise. Raises OutcomeUnknown."""
+    if error.sqlstate == LOCKED:  # before the COMMIT, which takes no lock: nothing was done
+        raise error
+    event = connection.last_event
+    sought = Statement(FIND_EVENT, event) if event else connection.at_commit and connection.at_commit.find
+    if sought is None and not is_lost(error):
+        raise error
+    writer.drop()
+    if sought is None:
+        raise OutcomeUnknown(_UNKNOWN, "look at the registry before you repeat it") from error
+    hint = f"look for audit event {event[0]}: authctl audit list" if event else "authctl audit list"
+    connection.place = _place_of(writer, sought, error, hint)
+    if connection.place is not None:
+        return
+    if not is_lost(error):
+        raise error
+    lost = f"the registry at {writer.address} cannot be used: the connection was lost, and nothing has changed"
+    raise RegistryUnavailable(lost) from error
+
+
+def _place_of(writer: Writer, sought: Statement, lost: psycopg.Error, hint: str) -> Row | None:
+    """The row of the event that is sought, which is then made to last; None if it is not there. Raises OutcomeUnknown.
+
+    It is looked for alone behind the gate: the server releases the gate only after the lost transaction has ended. If that one
+    had not begun yet, as a sign-in that read before its turn, it finds that another change came between.
+    """
+    limit = int(_SETTLE_SECONDS * 1000)
+    entrance = Entrance(writer.key, limit, limit, shared=False, tries=False)
+    try:
+        with closing(connect(writer.address, patience=_SETTLE_SECONDS + 1)) as connection:
+            connection.exchange(*entrance.statements(Statement(READ_ID)), *entrance.alone)
+            (found,) = connection.exchange(sought)
+            connection.execute("COMMIT", prepare=False)
+            if found:
+                _flush(connection)
+    except psycopg.Error:
+        raise OutcomeUnknown(_UNKNOWN, hint) from lost
+    return found[0] if found else None
+
+
+def _commit_with(connection: Connection, last: AtCommit, *, synced: bool) -> None:
+    """Append the last event of a transaction, commit it and make it last, in one message to the server."""
+    flush = (Statement(_FLUSH),) if synced else ()
+    _, appended, *_ = connection.exchange(
+        last.lock, last.append, *last.after, Statement("COMMIT"), *flush, Statement(_COUNT)
+    )
+    connection.place = appended[0]
+
+
+def _flush_alone(connection: Connection, writer: Writer) -> None:
+    """Make every commit before this one last. Raises OutcomeUnknown; the next change then looks at a new connection."""
+    try:
+        _flush(connection)
+    except OutcomeUnknown:
+        writer.drop()  # it looked at the role when it was opened: what has changed is found by a new one
+        raise
+
+
+def _flush(connection: Connection) -> None:
+    """Make every commit before this one last. Raises OutcomeUnknown."""
+    try:
+        connection.execute(f"{_FLUSH}; {_COUNT}", prepare=False)
+    except psycopg.Error as error:
+        raise OutcomeUnknown("done and in force, but the server did not confirm that it lasts", _AT_STANDBYS) from error
+    _check_confirmed(connection)
+
+
+def _check_confirmed(connection: Connection) -> None:
+    """Raise OutcomeUnknown if the server warned at a commit: no standby has confirmed it, and a failover could lose it."""
+    if connection.warnings:
+        raise OutcomeUnknown(f"done and in force, but the server warned: {connection.warnings[0]}", _AT_STANDBYS)

@@ -1,0 +1,275 @@
+"""Sign-ins on a real PostgreSQL server: read before the turn, done in one message, and repeated if another change came between."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authctl import Refused, Registry, RegistryUnavailable, SessionFilter, profiles
+from authctl.model import EventFilter, Status
+from authctl.registry.backups import restore
+from authctl.registry.init import create
+from authctl.registry.tokens.reader import TokenReader
+from authctl.settings import Home, find_home
+from tests.postgres_server import Server, why_not
+
+pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
+if why_not() is None:
+    import psycopg
+
+    from authctl.store.postgres.addresses import read_address
+    from authctl.store.postgres.connection import Connection, connect
+    from authctl.store.postgres.exchange import Exchanges
+
+PROFILES = b"""\
+version: 1
+default_profile: mail
+assignments:
+  - {application: Bound, profile: bound}
+  - {application: Pair, profile: pair}
+  - {application: Short, profile: short}
+profiles:
+  mail: {idle_timeout: 30d, on_revoke: wipe}
+  bound: {idle_timeout: 1h, absolute_timeout: 10d, bind: address, conditions: {blocked_applications: [POP3]}}
+  pair: {idle_timeout: 14d, absolute_timeout: 90d, tokens: pair, access_lifetime: 5m, refresh: {grace: 30s}}
+  short: {tokens: requested, default_lifetime: 60m, max_lifetime: 1d, sealed: true}
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, postgres_url: str) -> Home:
+    """An installation whose registry is on the server."""
+    place = find_home(tmp_path / "home", postgres_url)
+    create(place, profiles.read(PROFILES, "profiles.yaml"), PROFILES, actor="founder")
+    return place
+
+
+def opened(home: Home) -> Registry:
+    """The registry, open."""
+    return Registry.open(home.folder, registry=home.registry, warn=lambda _: None)
+
+
+@pytest.fixture
+def registry(home: Home) -> Iterator[Registry]:
+    """The registry of this host, which has signed somebody in."""
+    with opened(home) as one:
+        one.issue(username="first", application="Outlook")
+        yield one
+
+
+@pytest.fixture
+def other(home: Home) -> Iterator[Registry]:
+    """The same registry, as another host has it open."""
+    with opened(home) as one:
+        yield one
+
+
+@pytest.fixture
+def between(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], list[int]]:
+    """Has something done once between the reading of a sign-in and its turn; the list has an entry for each try."""
+    tries: list[int] = []
+
+    def do(work: Callable[[], object]) -> list[int]:
+        real = TokenReader.mint
+
+        def mint(self: TokenReader) -> Any:
+            tries.append(len(tries))
+            if len(tries) == 1:
+                work()
+            return real(self)
+
+        monkeypatch.setattr(TokenReader, "mint", mint)
+        return tries
+
+    return do
+
+
+FACTS: tuple[dict[str, Any], ...] = (
+    {
+        "application": "Outlook",
+        "device": "AL-PC",
+        "platform": "Windows 11",
+        "user_agent": "a/1",
+        "referrer": "https://a/b",
+    },
+    {
+        "application": "Bound",
+        "ip": "10.0.0.1",
+        "application_version": "2.0",
+        "kind": "web",
+        "signed_in_with": "password",
+    },
+    {"application": "Pair", "signed_in_with": "saml"},
+    {"application": "Short", "lifetime": 60_000_000},
+)
+
+
+@pytest.mark.parametrize("given", FACTS)
+def test_the_session_of_a_sign_in_is_the_one_that_is_read_afterwards(registry: Registry, given: dict[str, Any]):
+    """Field by field, and of the same types: it is not read back from the server."""
+    issued = registry.issue(username="Ålice", **given)
+    found = registry._installation.store.by_number(issued.session.number)
+    assert found is not None
+    session = found[0]
+    assert issued.session._replace(read_at=0) == session._replace(read_at=0)
+    assert [*map(type, issued.session)] == [*map(type, session)]
+    assert issued.session.created_at <= issued.session.read_at <= session.read_at
+    if given["application"] != "Bound":
+        assert registry.verify(issued.access_token).id == session.id
+
+
+def test_a_sign_in_is_two_messages(registry: Registry, monkeypatch: pytest.MonkeyPatch):
+    """One reads, and is no transaction; the other has all from the beginning to the flush."""
+    sent: list[list[str]] = []
+    real = Exchanges.run
+
+    def run(self: Any, statements: Any) -> Any:
+        sent.append([one.sql.split()[0] for one in statements])
+        return real(self, statements)
+
+    monkeypatch.setattr(Exchanges, "run", run)
+    monkeypatch.setattr(Connection, "execute", lambda *_, **__: pytest.fail("a statement of its own"))
+    registry.issue(username="alice", application="Outlook")
+    reading, writing = sent
+    assert reading == ["SELECT"]
+    assert (writing[0], writing[-3], writing.count("INSERT")) == ("BEGIN", "COMMIT", 3)  # session, event, recorded time
+
+
+def test_a_revocation_does_not_wait_for_a_client(registry: Registry, other: Registry, between: Any):
+    """A host that reads for a sign-in, and stands still, holds nothing: it finds out at its turn, and signs in after the revocation."""
+    tries = between(lambda: other.revoke(SessionFilter(everything=True), note="drill", actor="admin"))
+    session = registry.issue(username="alice", application="Outlook").session
+    assert len(tries) == 2
+    assert registry.session(session.id).status_at(registry.now()) is Status.ACTIVE
+    assert registry.count(SessionFilter(username="first", status=Status.REVOKED)) == 1
+    assert session.revocation_id == other.session(session.id).revocation_id
+    assert registry.audit.verify().seq > 1
+
+
+def test_a_user_who_is_disabled_meanwhile_is_refused(registry: Registry, other: Registry, between: Any):
+    """The facts that were read before the turn are not those of the turn."""
+    between(lambda: other.users.disable("alice", note="left", actor="admin"))
+    with pytest.raises(Refused, match="is disabled"):
+        registry.issue(username="alice", application="Outlook")
+    assert registry.count(SessionFilter(username="alice")) == 0
+    assert registry.issue(username="bob", application="Outlook").session.username == "bob"
+
+
+def test_a_restore_between_is_noticed(registry: Registry, other: Registry, home: Home, between: Any, tmp_path: Path):
+    """It replaces the row that has the turn."""
+    backup = tmp_path / "backup.db"
+    other.backups.create(backup)
+    tries = between(lambda: restore(home, backup, note="drill", actor="admin"))
+    session = registry.issue(username="alice", application="Outlook").session
+    assert len(tries) == 2
+    assert registry.session(session.id).username == "alice"
+    assert registry.audit.verify().seq > 1
+
+
+def test_other_sign_ins_between_do_not_count(registry: Registry, other: Registry, between: Any):
+    """They are shared: each has its number and its event."""
+    tries = between(lambda: [other.issue(username=f"u{n}", application="Outlook") for n in range(3)])
+    registry.issue(username="alice", application="Outlook")
+    assert len(tries) == 4
+    with registry._installation.snapshot() as (view, _):
+        subjects = [event.subject for event in view.events(EventFilter(action="session.issue"), 9)]
+    assert len(set(subjects)) == len(subjects) == 5
+
+
+def test_a_sign_in_waits_for_whoever_is_alone(registry: Registry, other: Registry, home: Home, between: Any):
+    """It reads behind him, and is not repeated; if it cannot have its turn, it is refused as locked and nothing is done."""
+    from threading import Event, Thread
+
+    inside, go_on = Event(), Event()
+
+    def hold() -> None:
+        with other._installation.change("admin") as unit:
+            unit.record("session.revoke", detail={})
+            inside.set()
+            go_on.wait(30)
+
+    holder = Thread(target=hold)
+    holder.start()
+    assert inside.wait(30)
+    tries = between(lambda: None)
+    signing = Thread(target=lambda: registry.issue(username="alice", application="Outlook"))
+    signing.start()
+    signing.join(0.5)
+    assert signing.is_alive()
+    assert not tries
+    go_on.set()
+    signing.join(30)
+    holder.join(30)
+    assert len(tries) == 1
+    assert registry.count(SessionFilter(username="alice")) == 1
+
+
+def test_a_sign_in_whose_only_message_was_lost_never_comes_later(
+    registry: Registry, home: Home, monkeypatch: pytest.MonkeyPatch
+):
+    """The server may read the message after the client has asked for its outcome: it is overtaken then, as the client was told."""
+    lost: list[Any] = []
+    real = Connection.exchange
+
+    def exchange(self: Any, *statements: Any) -> Any:
+        if not self.deferred or lost:
+            return real(self, *statements)
+        lost.extend((*self.deferred, *statements))
+        self.close()
+        raise psycopg.OperationalError("the connection is lost")
+
+    monkeypatch.setattr(Connection, "exchange", exchange)
+    with pytest.raises(RegistryUnavailable, match="nothing has changed"):
+        registry.issue(username="alice", application="Outlook")
+    monkeypatch.undo()
+    assert any("INSERT INTO sessions" in one.sql for one in lost)
+    with connect(read_address(str(home.registry))) as connection, pytest.raises(psycopg.errors.DivisionByZero):
+        connection.exchange(*lost)
+    assert registry.count(SessionFilter(username="alice")) == 0
+    assert registry.issue(username="alice", application="Outlook").session.username == "alice"
+
+
+def test_a_registry_of_the_schema_before_is_upgraded(home: Home):
+    """The row of the registry gets its turn; sessions stay as they are."""
+    with opened(home) as registry:
+        token = registry.issue(username="alice", application="Outlook").access_token
+    with psycopg.connect(str(home.registry), autocommit=True) as connection:
+        connection.execute("ALTER TABLE registry DROP COLUMN turn")
+        connection.execute("ALTER FUNCTION audit_events_keep() RESET ALL")
+        connection.execute("UPDATE schema_version SET version = 1")
+    with opened(home) as registry:
+        assert registry.verify(token).username == "alice"
+        registry.revoke(SessionFilter(everything=True), note="drill", actor="admin")
+        assert registry.issue(username="bob", application="Outlook").session.status_at(registry.now()) is Status.ACTIVE
+        assert registry.audit.verify().seq > 1
+    with psycopg.connect(str(home.registry)) as connection:
+        found = connection.execute(
+            "SELECT version, (SELECT proconfig FROM pg_proc WHERE proname = 'audit_events_keep'), (SELECT turn > 0 FROM registry)"
+            " FROM schema_version"
+        ).fetchone()
+    assert found == (2, ["enable_seqscan=off"], True)
+
+
+def test_a_plan_that_was_made_while_the_log_was_short_reads_no_long_log(
+    registry: Registry, home: Home, postgres_server: Server
+):
+    """A server plans a prepared statement once. The events that a sign-in reads stay as few as they were."""
+    database = str(home.registry).removeprefix("postgresql:///").partition("?")[0]
+    postgres_server.execute("ANALYZE; ALTER TABLE audit_events SET (autovacuum_enabled = off)", database)
+
+    def rows_read() -> int:
+        registry._installation.store.close()
+        [[read]] = postgres_server.execute(
+            "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'audit_events'", database
+        )
+        return int(str(read))
+
+    with opened(home) as one:
+        for number in range(150):
+            one.issue(username=f"user{number}", application="Outlook")
+    before = rows_read()
+    with opened(home) as one:
+        for number in range(150):
+            one.issue(username=f"user{number}", application="Outlook")
+    assert rows_read() - before < 10_000  # a look at the log when it is opened, and not four of them at every sign-in
