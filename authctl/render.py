@@ -33,7 +33,7 @@ class Format(StrEnum):
     ID = "id"
 
 
-class Shape:  # every command makes all of them: no named tuple, whose class takes as long as a small module (decision 351)
+class Shape:  # every command makes all of them: no named tuple, whose class takes as long as a small module (decision 345)
     """How one kind of record is laid out: every field, in order, and the columns of its table, its id first."""
 
     def __init__(

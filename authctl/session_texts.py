@@ -68,7 +68,7 @@ def session_text(session: ListedSession) -> str:
 
 def _text(session: ListedSession, text: Callable[[Any], str], known: dict[Any, str]) -> str:
     # decision 203: local variables, and no call where most sessions have nothing, take half the time. The slice is a plain
-    # tuple, which Python takes apart faster than one of a class (decision 350).
+    # tuple, which Python takes apart faster than one of a class (decision 344).
     (
         _,
         created_at,

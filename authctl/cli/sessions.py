@@ -106,7 +106,7 @@ def list_(
         report_users(ctx, cli, selection, is_empty=not groups)
         return
     most = limit or cli.page_size
-    # decision 350: JSON shows fewer fields than a session has, and a list may be long
+    # decision 344: JSON shows fewer fields than a session has, and a list may be long
     read = cli.registry.lists.listed if cli.prints_json else cli.registry.sessions
     listed = read(selection, sort=sort, after=after, limit=most)
     shape = render.REVOKED_SESSIONS if selection.statuses == (Status.REVOKED,) else render.SESSIONS

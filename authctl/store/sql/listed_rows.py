@@ -1,4 +1,4 @@
-"""Rows of sessions with the fields of a list alone, for lists in JSON of any length (decision 350)."""
+"""Rows of sessions with the fields of a list alone, for lists in JSON of any length (decision 344)."""
 
 from typing import Any
 

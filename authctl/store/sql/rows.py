@@ -122,7 +122,7 @@ def checked_session(row: Sequence[Any]) -> Session:
 
 def check_instants(number: Any, instants: Sequence[Any]) -> None:
     """Raise IntegrityFailure unless every instant of the session with that number is one that can be written."""
-    # decision 350: three passes in C take half the time of a loop. A text has no sum; the sum with a float is no whole number.
+    # decision 344: three passes in C take half the time of a loop. A text has no sum; the sum with a float is no whole number.
     try:
         if type(sum(instants)) is int and min(instants) >= EARLIEST and max(instants) <= NEVER:
             return
