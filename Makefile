@@ -6,7 +6,7 @@ POSTGRES_TESTS := tests/test_postgres_*.py tests/test_escapes.py
 # what was written for any store, on PostgreSQL
 ON_POSTGRES := tests/test_store_contract.py tests/test_scenarios_*.py tests/test_backups.py tests/test_restore.py tests/test_shared_changes.py
 
-.PHONY: postgres-more console check quick test storm fuzz fuzz-door histories delivery-histories histories-mutants crash ldap real-systems door current-sqlite postgres postgres-storm postgres-cluster bench bench-postgres bench-since bench-imports bench-full peers demo docs clean
+.PHONY: postgres-more console check quick test storm fuzz fuzz-door histories delivery-histories histories-mutants crash ldap real-systems door current-sqlite postgres postgres-storm postgres-hosts postgres-cluster bench bench-postgres bench-since bench-imports bench-full peers demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/ruff format --check .
@@ -77,6 +77,10 @@ postgres-more: $(VENV)/ready ## more tests of any store on PostgreSQL, which tak
 
 postgres-storm: $(VENV)/ready ## processes of three hosts on one PostgreSQL for two minutes: nothing escapes, and wrong schemes are noticed
 	tests/install_postgres.sh $(BIN)/python && AUTHCTL_ESCAPE_SECONDS=120 $(BIN)/python -m pytest -q -rs -s tests/test_escapes.py || [ $$? = 77 ]
+
+postgres-hosts: $(VENV)/ready ## three hosts in network namespaces on one PostgreSQL, killed at random for a minute and cut off; needs root
+	tests/install_postgres.sh $(BIN)/python && AUTHCTL_TEST_NAMESPACES=1 AUTHCTL_STORM_SECONDS=60 $(BIN)/python -m pytest -q -rs -s \
+		tests/test_postgres_namespaces.py || [ $$? = 77 ]
 
 postgres-cluster: $(VENV)/ready ## a registry in a cluster of Patroni and etcd, whose leader is killed under load, where they can be had
 	tests/install_cluster.sh $(BIN)/python && AUTHCTL_TEST_CLUSTER=1 $(BIN)/python -m pytest -q -rs -s tests/test_cluster.py || [ $$? = 77 ]

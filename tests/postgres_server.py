@@ -75,6 +75,8 @@ class Server:
     programs: Path
     settings: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    before: tuple[str, ...] = ()
+    """The words before its own command, such as those that enter a network namespace."""
 
     @property
     def data(self) -> Path:
@@ -108,7 +110,7 @@ class Server:
         options = [word for name, value in wanted.items() for word in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*_as_user(), str(self.programs / "postgres"), "-D", str(self.data), *options],
+                [*self.before, *_as_user(), str(self.programs / "postgres"), "-D", str(self.data), *options],
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
