@@ -42,7 +42,7 @@ def by_store(population: OnServer, opened: ExitStack) -> Work:
 
     def issue() -> None:
         session = new._replace(id=new_id())
-        with registry._installation.store.change(shared=True) as tx:
+        with registry._installation.store.change(shared=True, sign_in=session.username) as tx:
             tx.add_session(session)
             event = audit_chain.new_event(
                 at=population.now,
