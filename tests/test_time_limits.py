@@ -1,13 +1,13 @@
 """A time limit of asyncio around a call of the library, as docs/adapters.md describes it."""
 
 import asyncio
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from authctl import Registry, RegistryUnavailable, SessionFilter
+from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Authctl
 
 

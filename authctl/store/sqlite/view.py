@@ -99,10 +99,11 @@ def by_attribute(nouns: Mapping[str, str]) -> dict[str, str]:
 
 
 @cache
-def _loaded(noun: str, name: str) -> Any:
-    """An attribute of the class of a noun, whose module is loaded for it. Kept, since a change asks for up to nine of them."""
+def _class_of(noun: str) -> type[Any]:
+    """The class of a noun, whose module is loaded for it. Kept, since a change asks for up to nine of them."""
     module, _, cls = noun.rpartition(".")
-    return getattr(import_module(f"authctl.store.{module}"), cls).__dict__[name]
+    found: type[Any] = getattr(import_module(f"authctl.store.{module}"), cls)
+    return found
 
 
 if not TYPE_CHECKING:
@@ -115,7 +116,7 @@ if not TYPE_CHECKING:
         def __getattr__(self, name: str) -> Any:
             if name not in self.seldom:
                 raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
-            attribute = _loaded(self.seldom[name], name)
+            attribute = _class_of(self.seldom[name]).__dict__[name]
             return attribute.__get__(self) if hasattr(attribute, "__get__") else attribute
 
 
