@@ -62,7 +62,7 @@ STEPS = int(os.environ.get("AUTHCTL_HISTORIES_STEPS", "30"))
 FULL = os.environ.get("AUTHCTL_TEST_PROFILE") == "full"
 CAN_RESTORE = not places.ON_POSTGRES
 """Whether a registry can be restored from a file; where it cannot, not every kind of step is reached."""
-EXAMPLES = int(os.environ.get("AUTHCTL_HISTORIES_EXAMPLES", "3000" if FULL else "200"))
+EXAMPLES = int(os.environ.get("AUTHCTL_HISTORIES_EXAMPLES", "3000" if FULL else "100"))
 
 SECOND = 1_000_000
 IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # nothing here is about the disk

@@ -1,6 +1,7 @@
 """The end of a change: its commit, the flush that makes it last, and the outcome of a commit whose answer was lost (decision 299)."""
 
 from contextlib import closing
+from time import monotonic, sleep
 from typing import Protocol
 
 from authctl.errors import OutcomeUnknown, RegistryUnavailable
@@ -17,6 +18,9 @@ COMMIT_SECONDS = 30.0
 
 _SETTLE_SECONDS = 5.0
 """How long the outcome of a commit whose answer was lost is looked for."""
+
+_PAUSE_SECONDS = 0.2
+"""How long a server that cannot be reached is left alone before the next try."""
 
 _FLUSH = "SELECT pg_logical_emit_message(true, '', '')"
 """A commit of its own, with nothing in it: its flush covers every commit before it (decision 298)."""
@@ -88,20 +92,32 @@ def _settle(connection: Connection, writer: Writer, error: psycopg.Error) -> Non
 def _place_of(writer: Writer, sought: Statement, lost: psycopg.Error, hint: str) -> Row | None:
     """The row of the event that is sought, which is then made to last; None if it is not there. Raises OutcomeUnknown.
 
+    A server that is being restarted is waited for.
+    """
+    until = monotonic() + _SETTLE_SECONDS
+    while True:
+        try:
+            return _look_for(writer, sought)
+        except psycopg.Error:
+            if monotonic() >= until:
+                raise OutcomeUnknown(_UNKNOWN, hint) from lost
+        sleep(_PAUSE_SECONDS)
+
+
+def _look_for(writer: Writer, sought: Statement) -> Row | None:
+    """Look once for the row of the event on a new connection. Raises a psycopg.Error.
+
     It is looked for alone behind the gate: the server releases the gate only after the lost transaction has ended. If that one
     had not begun yet, as a sign-in that read before its turn, it finds that another change came between.
     """
     limit = int(_SETTLE_SECONDS * 1000)
     entrance = Entrance(writer.key, limit, limit, shared=False, tries=False)
-    try:
-        with closing(connect(writer.address, patience=_SETTLE_SECONDS + 1)) as connection:
-            connection.exchange(*entrance.statements(Statement(READ_ID)), *entrance.alone)
-            (found,) = connection.exchange(sought)
-            connection.execute("COMMIT", prepare=False)
-            if found:
-                _flush(connection)
-    except psycopg.Error:
-        raise OutcomeUnknown(_UNKNOWN, hint) from lost
+    with closing(connect(writer.address, patience=_SETTLE_SECONDS + 1)) as connection:
+        connection.exchange(*entrance.statements(Statement(READ_ID)), *entrance.alone)
+        (found,) = connection.exchange(sought)
+        connection.execute("COMMIT", prepare=False)
+        if found:
+            _flush(connection)
     return found[0] if found else None
 
 
