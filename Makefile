@@ -58,7 +58,7 @@ console: $(VENV)/ready ## the console in a pilot and in a real pseudo-terminal
 	$(BIN)/python -m pytest -q -rs tests/test_console.py tests/test_console_parts.py tests/test_console_screens.py tests/test_console_terminal.py
 
 door: $(VENV)/ready ## the door and the adapters whole, then with real proxies and clients, where they can be installed
-	$(BIN)/python -m pytest -q -rs tests/adapters tests/door --ignore tests/door/peers
+	$(BIN)/python -m pytest -q -rs tests/adapters tests/door tests/test_unset_variables.py --ignore tests/door/peers
 	tests/door/peers/install.sh $(PYTHON) && $(BIN)/python -m pytest -q -rs tests/door/peers || [ $$? = 77 ]
 
 current-sqlite: .venv-current/ready ## the store, the scenarios, faults and one history with the SQLite of authctl[sqlite], in an environment of its own

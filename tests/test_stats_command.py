@@ -22,7 +22,7 @@ from authctl import Registry, SessionFilter, Statistics
 from authctl.charts import charts
 from authctl.exposition import exposition
 from authctl.model import Property
-from authctl.names import fold
+from authctl.names import fold, quoted
 from authctl.screens import statistics as screen
 from authctl.statistics_page import page
 from tests.conftest import HOSTILE, Authctl, Clock, Install, OnTerminal, unseen
@@ -360,7 +360,9 @@ def test_files(installed: Authctl, tmp_path: Path):
         for _ in range(2):
             ran = installed("stats", "--html", str(html), "--prometheus", str(prometheus))
             assert (ran.code, ran.out) == (0, "")
-            assert ran.err == f"authctl: page written to '{html}'\nauthctl: metrics written to '{prometheus}'\n"
+            assert ran.err == (
+                f"authctl: page written to {quoted(str(html))}\nauthctl: metrics written to {quoted(str(prometheus))}\n"
+            )
     finally:
         os.umask(before)
     for file in (html, prometheus):

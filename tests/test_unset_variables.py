@@ -1,5 +1,6 @@
 """A shell variable that was never set gives a blank argument: it selects nothing, names no file, and sets nothing."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from authctl import EventFilter, InvalidInput, SessionFilter
 from authctl.adapters.guard import Guard
 from tests.conftest import Authctl, every_command
+
+needs_the_door = pytest.mark.skipif(find_spec("uvicorn") is None, reason="authctl[serve] is not installed")
 
 BLANK = "\u3000 "
 """A text that folds to nothing, as an empty one does."""
@@ -91,6 +94,7 @@ def test_a_client_without_a_right_is_not_made(installed: Authctl):
     assert installed("clients", "list", "-o", "id").out == ""
 
 
+@needs_the_door
 @pytest.mark.parametrize("name", ["", " ", "a b", "a;b", "a=b", "caf\xe9"])
 def test_a_cookie_has_a_name(installed: Authctl, name: str):
     """The door does not start with a cookie that no browser sends, and no adapter is made for one."""
@@ -101,6 +105,7 @@ def test_a_cookie_has_a_name(installed: Authctl, name: str):
         Guard(None, "Outlook", name)
 
 
+@needs_the_door
 @pytest.mark.parametrize(
     "url", ["", "door", "ftp://door", "https://", "https://[x", "https://door?x", "https://door#x"]
 )
@@ -111,6 +116,7 @@ def test_an_issuer_is_the_url_of_a_door(installed: Authctl, url: str):
     assert "not the URL of a door" in ran.err
 
 
+@needs_the_door
 @pytest.mark.parametrize(
     "address",
     ["", ":8400", "127.0.0.1:\xb2", "fd:\xb2", "fd:", f"fd:{2**31}", f"127.0.0.1:{'9' * 5_000}", "127.0.0.1:65536"],
