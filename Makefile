@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 
 POSTGRES_TESTS := tests/test_postgres_*.py tests/test_escapes.py
 # what was written for any store, on PostgreSQL
-ON_POSTGRES := tests/test_store_contract.py tests/test_scenarios_*.py tests/test_backups.py tests/test_restore.py tests/test_shared_changes.py
+ON_POSTGRES := tests/test_store_contract.py tests/test_scenarios_*.py tests/test_shared_changes.py
 
 .PHONY: postgres-more console check quick test storm fuzz fuzz-door histories delivery-histories histories-mutants crash ldap real-systems door current-sqlite postgres postgres-storm postgres-hosts postgres-cluster bench bench-postgres bench-since bench-imports bench-full peers demo docs clean
 
@@ -72,7 +72,7 @@ postgres: $(VENV)/ready ## registries in a real PostgreSQL, where one can be had
 
 postgres-more: $(VENV)/ready ## more tests of any store on PostgreSQL, which take longer
 	tests/install_postgres.sh $(BIN)/python && AUTHCTL_TEST_STORE=postgres AUTHCTL_MACHINE_EXAMPLES=20 $(BIN)/python -m pytest -q -rs \
-		tests/test_lifetimes_machine.py tests/test_terminal.py tests/test_imports.py tests/test_undo.py tests/test_late_sign_ins.py \
+		tests/test_backups.py tests/test_restore.py tests/test_lifetimes_machine.py tests/test_terminal.py tests/test_imports.py tests/test_undo.py tests/test_late_sign_ins.py \
 		tests/test_bad_listings.py tests/test_restore_machine.py tests/test_disabled_until.py tests/test_delivering.py || [ $$? = 77 ]
 
 postgres-storm: $(VENV)/ready ## processes of three hosts on one PostgreSQL for two minutes: nothing escapes, and wrong schemes are noticed

@@ -1,6 +1,6 @@
 """What tests share: an installation in a temporary folder, a clock to turn, and the real command line.
 
-Everything goes through the real store and the real `main`; nothing of ours is replaced.
+Everything goes through the real store and the real `main`. Only the tables of a new registry are copied (`tables_made_once`).
 """
 
 import io
@@ -13,6 +13,7 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +30,7 @@ from authctl.registry.init import create
 from authctl.registry.tokens import reader
 from authctl.registry_locations import Location
 from authctl.settings import find_home
+from authctl.store.sqlite.library import sqlite3
 from tests import places
 from tests.new_places import installed_at, new_place  # noqa: F401  # fixtures, for every test
 from tests.postgres_homes import home_on_server  # noqa: F401  # a fixture, for every test
@@ -167,6 +169,30 @@ def install(tmp_path: Path, clock: Clock, place_of: PlaceOf) -> Iterator[Install
         yield make
     for registry in opened:
         registry.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tables_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The tables of a new registry are made by the migrations once in this process, and copied for every other test.
+
+    That takes a twentieth of a second each time, which is minutes in all. Commands in processes of their own make theirs.
+    """
+    from authctl.store import portable
+    from authctl.store.sqlite import creation
+
+    made = tmp_path_factory.mktemp("tables") / "registry.db"
+    creation.make_tables(made, "aaaaaaaaaaaaaaaa", "{}")
+    tables = made.read_bytes()
+
+    def copy_tables(draft: Path, registry_id: str, document: str) -> None:
+        draft.write_bytes(tables)
+        with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
+            connection.execute("UPDATE registry SET id = ?, profiles = ?", (registry_id, document))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(creation, "make_tables", copy_tables)
+        patch.setattr(portable, "make_tables", copy_tables)
+        yield
 
 
 @pytest.fixture
