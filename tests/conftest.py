@@ -177,7 +177,6 @@ def tables_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 
     That takes a twentieth of a second each time, which is minutes in all. Commands in processes of their own make theirs.
     """
-    from authctl.store import portable
     from authctl.store.sqlite import creation
 
     made = tmp_path_factory.mktemp("tables") / "registry.db"
@@ -191,7 +190,6 @@ def tables_made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(creation, "make_tables", copy_tables)
-        patch.setattr(portable, "make_tables", copy_tables)
         yield
 
 
