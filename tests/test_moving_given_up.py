@@ -18,7 +18,7 @@ from authctl.store.moving import marks_at
 from tests.conftest import Authctl, Install, Start
 from tests.new_places import WAYS, MakePlace
 from tests.postgres_server import new_server, why_not
-from tests.test_moving_interrupted import KILLED_AT, STEPS, state
+from tests.test_moving_interrupted import KILLED_AT, KILLING, STEPS, state
 
 pytestmark = pytest.mark.in_a_file
 
@@ -90,22 +90,10 @@ def test_a_move_is_given_up_after_any_step(
         registry.audit.verify()
 
 
-KILLED_GIVING_UP = """
-import os, sys
-from authctl.__main__ import main
+KILLED_GIVING_UP = f"""{KILLING}
 import authctl.registry.unfinished_moves as moves
 import authctl.registry.outside_head as outside_head
 
-def kill(*_given, **_named):
-    os.kill(os.getpid(), 9)
-
-def after(function):
-    def done(*given, **named):
-        function(*given, **named)
-        kill()
-    return done
-
-place = sys.argv.pop(1)
 if place == "before the removal":
     moves.discard_arrived = kill
 elif place == "after the removal":
@@ -286,8 +274,8 @@ def test_what_is_refused(install: Install, home: Path, authctl: Authctl, new_pla
     """No note, no move, a finished move, and options that exclude each other."""
     install().close()
     for arguments, code, words in (
-        ((), 2, "either a move or giving one up"),
-        (("--give-up", "--to", "x", *NOTE), 2, "either a move or giving one up"),
+        ((), 2, "exactly one of --to and --give-up is needed"),
+        (("--give-up", "--to", "x", *NOTE), 2, "exactly one of --to and --give-up is needed"),
         (("--to", "x", "--copy-lost"), 2, "--copy-lost belongs to --give-up"),
         (("--give-up", "--yes"), 4, "note"),
         (("--give-up", *NOTE, "--yes"), 4, "no move of the registry was begun"),

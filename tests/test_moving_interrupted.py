@@ -28,11 +28,9 @@ STEPS = {
 }
 """The steps of a move, and where a kill after each of them is injected."""
 
-KILLED_AT = """
+KILLING = """
 import os, sys
 from authctl.__main__ import main
-import authctl.registry.moving as moving
-import authctl.store.nouns.facts as facts
 
 def kill(*_given, **_named):
     os.kill(os.getpid(), 9)
@@ -44,6 +42,12 @@ def after(function):
     return done
 
 place = sys.argv.pop(1)
+"""
+"""The beginning of a program that is killed at a place, which is its first argument: before a function, or after it."""
+KILLED_AT = f"""{KILLING}
+import authctl.registry.moving as moving
+import authctl.store.nouns.facts as facts
+
 if place == "moving._Mover._close, before":
     moving._Mover._close = kill
 elif place == "moving.compare, before":

@@ -57,7 +57,9 @@ def move(
     """Move the registry to a file or a database, compare both, and close the old place. After an interruption, run it again."""
     cli = start(ctx, output, quiet)
     if (to is not None) == give_up:
-        raise InvalidInput("either a move or giving one up", "authctl registry move --to PLACE, or --give-up")
+        raise InvalidInput(
+            "exactly one of --to and --give-up is needed", "authctl registry move --to PLACE, or --give-up"
+        )
     if copy_lost and not give_up:
         raise InvalidInput("--copy-lost belongs to --give-up", "authctl registry move --give-up --copy-lost")
     if to is None:

@@ -235,7 +235,7 @@ class _Mover(NamedTuple):
         self._finish(event)
 
     def _finish(self, event: "AuditEvent") -> None:
-        """The rest of it, once the new place is open."""
+        """Finish the move, whose new place is open."""
         with closing(open_store(self.target)) as store:
             self._moved(store).head.advance([event])
         finish_move(self.home.registry)

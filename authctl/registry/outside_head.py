@@ -135,8 +135,8 @@ def behind_head(head: Head, last: int, restored: "AuditEvent | None" = None) -> 
         hint = "restore the newest registry, or accept this one as it is: authctl audit accept --note WHY"
         return IntegrityFailure(message, hint)
     # Only a hint: whoever put another registry there could have written such an event, too.
-    what = f"event {restored.seq} is a restore by {names.quoted(restored.actor)} at {format_second(restored.at)}"
+    newest = f"event {restored.seq} is a restore by {names.quoted(restored.actor)} at {format_second(restored.at)}"
     return IntegrityFailure(
         message,
-        f"{what}; if you know of it, copy audit.head of the host that restored, or accept this registry as it is: authctl audit accept --note WHY",
+        f"{newest}; if you know of it, copy audit.head of the host that restored, or accept this registry as it is: authctl audit accept --note WHY",
     )

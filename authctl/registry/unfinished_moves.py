@@ -1,7 +1,7 @@
 """Gives up a move that was begun and not finished: the old place is in force then, and the copy at the new place is gone.
 
-The copy decides which place opens. Whoever gives up removes it first, in one transaction in which nobody can open it. A process that
-would finish the move finds no copy then, or another one than it made, and ends. So both places are never open (decision 338).
+The copy decides which place opens. It is removed first, in one transaction in which nobody can open it. A process that would finish
+the move finds no copy then, or another one than it made, and ends. So both places are never open (decision 338).
 
 What a kill leaves: before the removal, everything as it was. After it, the old place as it was, open or closed, and the same
 command goes on.
@@ -42,7 +42,7 @@ class Copy(StrEnum):
     NONE = "none"
     """There is none, or it is another registry's."""
     REMOVED = "removed"
-    """In a dry run: it is there, and would be removed."""
+    """The copy was there, and is removed; by a dry run it would be."""
     LEFT = "left"
     """The new place cannot be asked. A copy there stays, and never opens."""
 

@@ -171,19 +171,20 @@ class PostgresChange(
             return super().add_session(session, revocation_id)
         values = rows.columns(session)
         if self._sign_in is not None and self._sign_in.number is not None:
-            return self._add_later(session, values, self._sign_in, self._sign_in.number)
+            return self._add_later(values, self._sign_in, self._sign_in.number)
         statement = Statement(_insertion(tuple(values)), (*values.values(), session.last_used_at))
         ((row,),) = self.connection.connection.exchange(statement)
         return rows.session(row)
 
-    def _add_later(self, session: "NewSession", values: "dict[str, Any]", read: "SignIn", number: int) -> "Session":
+    def _add_later(self, values: "dict[str, Any]", read: "SignIn", number: int) -> "Session":
         """Add the session by the next message, which is the one with the commit in a sign-in."""
         self._sign_in = read._replace(number=None)
         # The check of the turn is before it: the revocation that was read is still the open one.
         given = (*values.values(), number, read.open_revocation)
         connection = self.connection.connection
         connection.deferred = (*connection.deferred, Statement(_later_insertion(tuple(values)), given))
-        return rows.registered(session, number, read.open_revocation, max(session.last_used_at, self.recorded_time()))
+        read_at = max(values["last_used_at"], self.recorded_time())
+        return rows.registered(values, number, read.open_revocation, read_at)
 
     def user(self, username: str) -> "User | None":
         if self._sign_in is None or fold(username) != self._user_key:

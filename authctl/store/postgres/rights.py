@@ -57,9 +57,9 @@ def check_after_commit(connection: "Connection", address: "Address", *has: bool)
 
     Without this check the change would be in force, and the error would leave open whether it is (decision 333).
     """
-    for (what, grant), is_there in zip(_AFTER_COMMIT, has, strict=True):
+    for (needed, grant), is_there in zip(_AFTER_COMMIT, has, strict=True):
         if not is_there:
-            message = f"the registry at {address} cannot be used: the role has too few rights: it may not use {what}"
+            message = f"the registry at {address} cannot be used: the role has too few rights: it may not use {needed}"
             raise RegistryUnavailable(message, grant.format(role=_one(connection, _ROLE)))
 
 

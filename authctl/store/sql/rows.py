@@ -4,7 +4,7 @@ See docs/glossary.md#folded-key.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
@@ -57,50 +57,18 @@ def session(row: Sequence[Any]) -> Session:
     return read
 
 
-def registered(new: "model.NewSession", number: int, revocation_id: int, read_at: int) -> Session:
-    """The session that a new one becomes under that number, as it would be read: by a revocation that is open."""
-    deadlines = new.deadlines
-    expires_at = deadlines.expires_at if new.ended_at is None else new.ended_at
+def registered(given: Mapping[str, Any], number: int, revocation_id: int, read_at: int) -> Session:
+    """The session of `columns` under that number, as it would be read while that revocation is open."""
     return Session(
+        **{name: given[name] for name in Session._fields if name in given},
         number=number,
-        id=new.id,
-        username=new.username,
-        application=new.application,
-        application_version=new.application_version,
-        platform=new.platform,
-        device=new.device,
-        ip=new.ip,
-        user_agent=new.user_agent,
-        kind=str(new.kind),
-        profile=new.profile,
-        signed_in_with=new.signed_in_with,
-        referrer=new.referrer,
-        created_at=new.created_at,
-        last_used_at=new.last_used_at,
-        slid_at=deadlines.slid_at,
-        use_due_at=deadlines.use_due_at,
-        idle_expires_at=deadlines.idle_expires_at,
-        absolute_expires_at=deadlines.absolute_expires_at,
-        fixed_expires_at=new.fixed_expires_at,
-        expires_at=expires_at,
-        ends_at=expires_at,
-        ended_at=new.ended_at,
-        ended_by=new.ended_by,
-        tokens=str(new.tokens),
-        sealed=int(new.sealed),
-        bound_to=new.bound_to and str(new.bound_to),
+        ends_at=given["expires_at"],
+        ended_by=given["ended_reason"],
         generation=0,
         refreshed_at=None,
-        access_expires_at=new.access_expires_at,
-        access_ends_at=new.access_expires_at,
-        key_id=new.key_id,
-        has_conditions=int(new.has_conditions),
-        wipe_on_revoke=int(new.wipe_on_revoke),
+        access_ends_at=given["access_expires_at"],
         wipe_delivered_at=None,
         wipe_acknowledged_at=None,
-        source=new.source,
-        source_id=new.source_id,
-        used_after_end_at=new.used_after_end_at,
         revocation_id=revocation_id,
         revoked_at=None,
         revoked_by=None,
@@ -203,7 +171,7 @@ def columns(new: "model.NewSession") -> dict[str, Any]:
         "device_key": new.device and fold(new.device),
         "ip": new.ip,
         "user_agent": new.user_agent,
-        "kind": new.kind,
+        "kind": str(new.kind),
         "profile": new.profile,
         "profile_key": fold(new.profile),
         "signed_in_with": new.signed_in_with,
@@ -223,9 +191,9 @@ def columns(new: "model.NewSession") -> dict[str, Any]:
         "expires_at": deadlines.expires_at if new.ended_at is None else new.ended_at,
         "ended_at": new.ended_at,
         "ended_reason": new.ended_by,
-        "tokens": new.tokens,
+        "tokens": str(new.tokens),
         "sealed": int(new.sealed),
-        "bound_to": new.bound_to,
+        "bound_to": new.bound_to and str(new.bound_to),
         "access_expires_at": new.access_expires_at,
         "secret_hash": new.secret_hash,
         "key_id": new.key_id,
