@@ -8,7 +8,6 @@ Client authentication and metrics are on, the access log is off. `.venv-peers` h
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,9 @@ from typing import NamedTuple
 from measuring import compared, fact
 
 from authctl import Registry
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.ports import free_port
 
 MANY = 100_000
 """From so many requests on for the growth of memory, each side is measured more often and for longer."""
@@ -85,13 +87,6 @@ def cpu_of(process: int) -> float:
 def on_core(number: int) -> list[str]:
     """The words that keep a command on one core, where there are two."""
     return ["taskset", "-c", str(number)] if (os.cpu_count() or 1) > 1 and shutil.which("taskset") else []
-
-
-def free_port() -> int:
-    """A port of the loopback address at which nobody listens: another program on the machine may have any fixed one."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def answers(port: int) -> bool:

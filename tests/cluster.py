@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.ports import free_port
 from tests.postgres_server import _as_user, _unprivileged, programs, why_not
 
 ETCD, PATRONI = Path("/usr/bin/etcd"), Path("/usr/bin/patroni")
@@ -58,13 +58,6 @@ def why_no_cluster() -> str | None:
     if (reason := why_not()) is not None:
         return reason
     return None if ETCD.exists() and PATRONI.exists() else "needs etcd and Patroni: tests/install_cluster.sh"
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

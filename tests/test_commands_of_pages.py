@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.console_blocks import PAGES, ROOT, blocks
+from tests.ports import free_port
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,6 @@ HEALTH = (0, 9)
 WIPE = '{"active": false, "action": "wipe"}'
 
 IMPORT = 'printf \'{"api_tokens": [{"user": "alice", "id": "a1", "note": "", "created": "2026-03-01T10:00:00Z"}]}\' > alice.json'
-FREE_PORT = (
-    "python3 -c 'import socket; s = socket.socket(); s.bind((\"127.0.0.1\", 0)); print(s.getsockname()[1])' > {}"
-)
 START = """DOORS=
 start() {
     rm -f door.err
@@ -122,7 +120,7 @@ READINGS = {
         shows=(WIPE, '"unmet_conditions": 1'),
     ),
     "serving.md": Reading(
-        before={0: (START, FREE_PORT.format("port"), FREE_PORT.format("tls-port"))},
+        before={0: (START, f"echo {free_port()} > port", f"echo {free_port()} > tls-port")},
         after={"curl -sS http://127.0.0.1:8400/metrics": ("wait_for_doors",)},
         texts={
             "authctl serve --bind": "start --bind",

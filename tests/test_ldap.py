@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from authctl import AuthenticatorUnavailable, LoginRefused, Refused, Registry
 from tests.conftest import Install
+from tests.ports import free_port
 
 SLAPD = shutil.which("slapd", path="/usr/sbin:/usr/libexec:/usr/local/libexec:/usr/bin")
 SCHEMA = Path("/etc/ldap/schema/core.schema")
@@ -97,14 +98,6 @@ def certificate(folder: Path, name: str) -> None:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     (folder / f"{name}.key").write_bytes(private)
-
-
-def free_port() -> int:
-    """A port of the loopback address that nobody uses."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 class Server:

@@ -1,7 +1,6 @@
 """TLS to a real server: it proves its name, or is refused; and the password comes from a file alone."""
 
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from authctl.errors import RegistryUnavailable
+from tests.ports import free_port
 from tests.postgres_server import Server, new_server, why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
@@ -50,9 +50,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, i
     folder = tmp_path_factory.mktemp("certificates")
     for name in ("server", "other"):
         certificate(folder, name)
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
+    port = free_port()
     with new_server() as server:
         server.execute("CREATE ROLE registrar LOGIN PASSWORD 'correct horse'")
         server.execute("CREATE DATABASE registry OWNER registrar")

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from tests.ports import free_port
 from tests.real_systems.listings import Listing
-from tests.real_systems.programs import Program, free_port, python_of
+from tests.real_systems.programs import Program, python_of
 from tests.real_systems.web import Client
 
 LISTER_TOKEN = "made-up-token-of-the-service-lister"

@@ -1,6 +1,5 @@
 """Programs of other systems: where they are installed, how one is started, and how it is ended."""
 
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -19,14 +18,6 @@ def python_of(system: str) -> Path:
     if not (folder / "installed.txt").exists():
         pytest.skip(f"{system} is not installed: make real-systems")
     return folder / "bin" / "python"
-
-
-def free_port() -> int:
-    """A port of the loopback address that no program uses."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 class Program:

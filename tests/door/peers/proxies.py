@@ -200,13 +200,6 @@ PROXIES: dict[str, Proxy] = {
 }  # fmt: skip
 
 
-def free_port() -> int:
-    """A port of loopback that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def running(proxy: Proxy, site: Site) -> Iterator[None]:
     """Run a proxy until the block ends."""

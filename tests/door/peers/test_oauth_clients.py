@@ -18,7 +18,8 @@ import pytest
 from authctl import Registry
 from authctl.instants import SECOND
 from tests.door.conftest import Client, RunningDoor, start_door, stop_door
-from tests.door.peers.proxies import PEERS, free_port
+from tests.door.peers.proxies import PEERS
+from tests.ports import free_port
 
 HERE = Path(__file__).parent
 IN_PYTHON = ("Authlib", "requests-oauthlib", "httpx-oauth")

@@ -20,7 +20,8 @@ from authctl import Registry
 from authctl.instants import SECOND
 from tests.door.conftest import RunningDoor, start_door, stop_door
 from tests.door.peers.application import Application, application
-from tests.door.peers.proxies import PROXIES, SNIPPETS, Proxy, Site, free_port, running
+from tests.door.peers.proxies import PROXIES, SNIPPETS, Proxy, Site, running
+from tests.ports import free_port
 
 HERE = Path(__file__).parent
 PAGE = (SNIPPETS.parent / "serving.md").read_text()
