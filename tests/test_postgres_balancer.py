@@ -95,7 +95,7 @@ def test_a_look_up_that_a_standby_answered_is_refused(place, servers: tuple[Serv
             with pytest.raises(RegistryUnavailable, match="standby"):
                 look_up.session(connection, number, None)
         with pytest.raises(RegistryUnavailable, match="standby"):
-            look_up.ClientLookUp().client(connection, "unknown")
+            look_up.Kept().client(connection, "unknown")
 
 
 def test_a_view_on_a_standby_is_refused(servers: tuple[Server, Server]):

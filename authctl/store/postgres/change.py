@@ -74,7 +74,7 @@ _FIND = (
 def _insertion(columns: tuple[str, ...]) -> str:
     """The statement that registers a session of the open revocation, and gives it as a look-up would read it."""
     now = f"greatest(${len(columns) + 1}::bigint, (SELECT max(seen_at) FROM clock))"
-    read = rows.session_columns(now=now).replace("r.at, r.actor, r.note", "NULL::bigint, NULL::text, NULL::text")
+    read = rows.unrevoked_columns(now)
     given = ", ".join(f"${place}" for place in range(1, len(columns) + 1))
     is_open = tables(POSTGRES).open_revocation
     return (

@@ -2,7 +2,7 @@
 
 import hashlib
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl.errors import InvalidInput, Overtaken
 from authctl.names import quoted
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 CHECK_TURN = "SELECT 1 / (turn = $1::bigint)::integer FROM registry"
 """Fails if another change than the one of that turn was the last that held the gate alone: its error ends the whole message."""
 _DIVISION_BY_ZERO = "22012"
+
+
+class Known(NamedTuple):
+    """What was read of a registry; it stays so as long as its turn is that one (decision 350)."""
+
+    turn: int
+    """The transaction that held the gate alone before."""
+    open_revocation: int | None
+    """The id of the revocation of all sessions that are not revoked; None where that row is missing."""
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
@@ -36,6 +45,8 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     """Statements that go to the server with the next one, before it."""
     facts: Row = ()
     """The row that this change read first, behind the gate."""
+    known: Known | None = None
+    """What its look-ups know of the registry. Another connection may be one to another server, after a failover that lost changes."""
     warnings: tuple[str, ...] = ()
 
     def execute(
@@ -71,6 +82,10 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
             if error.sqlstate in (_DIVISION_BY_ZERO, READ_ONLY) and any(one.sql == CHECK_TURN for one in first):
                 raise Overtaken from error
             raise
+
+    def find(self, look_up: Statement) -> Row | None:
+        """The first row of a look-up, which is a statement that waits for no lock; None if there is none. Raises psycopg.Error."""
+        return self.exchanges.find(look_up, self.patience)
 
     def cursor(self, *given: Any, **named: Any) -> Any:
         """As the driver's: its statements come after those that were deferred."""

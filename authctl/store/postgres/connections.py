@@ -12,7 +12,6 @@ from types import TracebackType
 
 from authctl.errors import RegistryLocked, RegistryUnavailable
 from authctl.store.move_marks import COLUMNS as MARKS
-from authctl.store.postgres import versions
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.commits import commit
 from authctl.store.postgres.connection import CHECK_TURN, Connection, gate_key
@@ -23,7 +22,7 @@ from authctl.store.postgres.gate import READ_ID, Entrance
 from authctl.store.postgres.library import psycopg
 from authctl.store.postgres.rights import READ_AFTER_COMMIT, check_after_commit
 from authctl.store.postgres.shared_connection import SharedConnection, check_in_force, one_row
-from authctl.store.postgres.upgrades import VERSION, check_version, registry_errors
+from authctl.store.postgres.upgrades import VERSION, check_open_version, registry_errors
 
 LOCK_TIMEOUT_SECONDS = 30.0
 """How long a writer waits for its turn."""
@@ -138,7 +137,7 @@ class PostgresConnections:
             try:
                 cursor = connection.execute(f"{BEGIN_TO_READ}; {VERSION}; SELECT {MARKS} FROM registry", prepare=False)
                 cursor.nextset()
-                self._check_version(int((cursor.fetchone() or (0,))[0]))
+                check_open_version(int((cursor.fetchone() or (0,))[0]), self.address)
                 cursor.nextset()
                 check_in_force(self.address, cursor.fetchone())
                 yield connection
@@ -238,16 +237,10 @@ class PostgresConnections:
         """Keep the facts that a change read first; False if they are those of another registry than before."""
         if read[0] != self._writer.registry_id:
             return False
-        self._check_version(read[1])
+        check_open_version(read[1], self.address)
         check_in_force(self.address, read[2:5])
         connection.facts = read
         return True
-
-    def _check_version(self, version: int) -> None:
-        """Raise RegistryUnavailable where another authctl has changed the schema since the connection was opened (decision 323)."""
-        check_version(version, self.address)
-        if version < versions.SCHEMA_VERSION:
-            raise RegistryUnavailable(f"the registry at {self.address} was replaced by an older one while it was open")
 
     def close(self) -> None:
         """Close the connections; those of a parent process stay open."""

@@ -4,6 +4,7 @@ A cursor of the driver takes 50 to 80 µs a statement, of which the server needs
 and every look-up go this way. Parameters are `$1`, `$2`, …, and go as texts, so that the server alone decides of which type they are.
 """
 
+import select
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -51,6 +52,8 @@ class Exchanges:
         self._transformer = psycopg.adapt.Transformer(connection)
         self._names: dict[str, bytes] = {}
         self._last_name = 0
+        self._readable = select.poll()
+        self._readable.register(connection.fileno(), select.POLLIN)
 
     def forget(self) -> None:
         """Prepare every statement again when it is next used: the driver has the server forget them after a rollback."""
@@ -89,6 +92,51 @@ class Exchanges:
             self.forget()
             raise
         return self._rows(results[-1])
+
+    def find(self, look_up: Statement, patience: float | None) -> Row | None:
+        """The first row of a statement that waits for no lock; None if there is none. Errors as in `run`.
+
+        The server has so many seconds to answer; without a limit `patience` is None.
+        """
+        name = self._names.get(look_up.sql)
+        if name is None:
+            (rows,) = self.run((look_up,))
+            return rows[0] if rows else None
+        values = self._encoded(look_up.parameters)
+        pgconn = self._connection.pgconn
+        pgconn.send_query_prepared(name, values, result_format=_BINARY_RESULT)
+        results = self._connection.wait(execute(pgconn)) if pgconn.flush() else self._awaited(pgconn, patience)
+        try:
+            _raise_first(results)
+        except psycopg.Error:
+            self.forget()
+            raise
+        if not results[0].ntuples:
+            return None
+        self._transformer.set_pgresult(results[0])
+        return self._transformer.load_row(0, tuple)
+
+    def _awaited(self, pgconn: "PGconn", patience: float | None) -> "list[PGresult]":
+        """The results of a statement that was sent. After a wait that was broken off the connection is closed: the answer may still come."""
+        # decision 351: the driver's generators and its way to wait take as long as all the rest of a look-up in the client
+        results: list[PGresult] = []
+        try:
+            while True:
+                while pgconn.is_busy():
+                    self._wait(patience)
+                    _consume(pgconn, results)
+                result = pgconn.get_result()
+                if result is None:
+                    return results
+                results.append(result)
+        except BaseException:
+            pgconn.finish()
+            raise
+
+    def _wait(self, patience: float | None) -> None:
+        """Wait until the server has sent something. Raises OperationalError, in the words of the driver, if that takes too long."""
+        if not self._readable.poll(None if patience is None else patience * 1000):
+            raise psycopg.OperationalError("timeout expired")
 
     def _encoded(self, parameters: Sequence[Any]) -> Sequence[Any]:
         return self._transformer.dump_sequence(parameters, [_TEXT] * len(parameters)) if parameters else ()

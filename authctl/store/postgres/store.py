@@ -7,13 +7,11 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from authctl.names import fold
-from authctl.store.nouns.profiles import profiles_in_force
 from authctl.store.postgres import look_up
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.change import PostgresChange
 from authctl.store.postgres.connection import Connection
 from authctl.store.postgres.connections import PostgresConnections
-from authctl.store.postgres.executor import PostgresExecutor
 from authctl.store.postgres.facts import READ_CLOCK, READ_FACTS, facts
 from authctl.store.postgres.only_runner import only_runner
 from authctl.store.postgres.view import PostgresView
@@ -37,7 +35,7 @@ class PostgresStore:
         self.address = address
         self._write_file = write_file
         self._connections = PostgresConnections(address, lock_timeout, READ_FACTS)
-        self._clients = look_up.ClientLookUp()
+        self._kept = look_up.Kept()
 
     def by_number(self, number: int, now: int | None = None) -> "tuple[Session, bytes | None] | None":
         with self._connections.hot() as connection:
@@ -48,12 +46,11 @@ class PostgresStore:
 
     def profiles(self) -> "ProfileSet":
         with self._connections.hot() as connection:
-            look_up.check_place(connection)
-            return profiles_in_force(PostgresExecutor(connection))
+            return self._kept.profiles(connection)
 
     def client(self, client_id: str) -> "Client | None":
         with self._connections.hot() as connection:
-            return self._clients.client(connection, client_id)
+            return self._kept.client(connection, client_id)
 
     @contextmanager
     def view(self) -> Iterator[PostgresView]:

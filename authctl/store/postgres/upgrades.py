@@ -41,14 +41,20 @@ _NO_TIME_LIMITS = (
 )
 
 
-def check_version(version: int, address: "Address | None" = None) -> None:
+def check_version(version: int, address: "Address | str") -> None:
     """Raise RegistryUnavailable for the version of a newer authctl."""
     if version > versions.SCHEMA_VERSION:
-        place = f" at {address}" if address else ""
         raise RegistryUnavailable(
-            f"the registry{place} was written by a newer authctl (schema {version}, this one knows {versions.SCHEMA_VERSION})",
+            f"the registry at {address} was written by a newer authctl (schema {version}, this one knows {versions.SCHEMA_VERSION})",
             "upgrade authctl",
         )
+
+
+def check_open_version(version: int, address: "Address | str") -> None:
+    """Raise RegistryUnavailable where another authctl has changed the schema since the registry was opened (decision 323)."""
+    check_version(version, address)
+    if version < versions.SCHEMA_VERSION:
+        raise RegistryUnavailable(f"the registry at {address} was replaced by an older one while it was open")
 
 
 class registry_errors(translated_errors):  # noqa: N801  # as its parent

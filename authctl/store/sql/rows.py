@@ -48,6 +48,11 @@ def session_columns(end: str = "s.expires_at", access_end: str = "s.access_expir
     return SESSION.format(end=end, access_end=access_end, now=now)
 
 
+def unrevoked_columns(now: str) -> str:
+    """The same columns of a session that is not revoked: its revocation `r` is not read."""
+    return session_columns(now=now).replace("r.at, r.actor, r.note", "NULL, NULL, NULL")
+
+
 def session(row: Sequence[Any]) -> Session:
     """The session of a row of `session_columns`; columns after them are ignored."""
     read: Session = _NEW(Session, row[:_WIDTH])  # without the checks and defaults of `Session(...)`: decision 101
