@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from authctl import IntegrityFailure, TokenInvalid
-from authctl.store.sqlite import look_up
+from authctl.store.sql import fixed_columns
 from authctl.store.sqlite.library import sqlite3
 from tests.conftest import Clock, Install
 from tests.visited_sessions import OPERATIONS, PROFILES, Visited, whole
@@ -34,7 +34,7 @@ def test_a_session_that_was_looked_up_before_comes_back_as_its_row_is_now(visite
         assert (row and row[0]) == whole(visited.registry, number)
 
 
-@pytest.mark.parametrize("column", [name for name in look_up._CHANGING if name != "revocation_id"])
+@pytest.mark.parametrize("column", [name for name in fixed_columns.CHANGING if name != "revocation_id"])
 def test_no_column_that_changes_is_kept(visited: Visited, column: str):
     """Each of them is written by hand, as an operation writes it, and is read again."""
     number = visited.issued[1].session.number
@@ -52,7 +52,7 @@ def test_no_column_that_changes_is_kept(visited: Visited, column: str):
 @pytest.mark.parametrize("operation", [name for name in OPERATIONS if name != "restored"])
 def test_the_kept_columns_of_issued_sessions_never_change(visited: Visited, operation: str):
     """A trigger refuses to change them; every operation is done with it (a restore replaces the file, and the trigger)."""
-    columns = [name for name in look_up.FIXED if name != "number"]
+    columns = [name for name in fixed_columns.FIXED if name != "number"]
     same = f"({', '.join(f'OLD.{name}' for name in columns)}) IS NOT ({', '.join(f'NEW.{name}' for name in columns)})"
     with closing(sqlite3.connect(visited.home / "registry.db")) as other:
         other.execute(
@@ -93,12 +93,12 @@ def test_a_session_is_whole_without_its_registry(visited: Visited):
 
 def test_only_so_many_sessions_are_kept(install: Install, monkeypatch: pytest.MonkeyPatch):
     """The oldest goes first; whatever is not kept is read as a whole."""
-    monkeypatch.setattr(look_up, "MOST_KEPT", 2)
+    monkeypatch.setattr(fixed_columns, "MOST_KEPT", 2)
     registry = install()
     tokens = [registry.issue(username=f"user{n}", application="Outlook").access_token for n in range(5)]
     for _ in range(2):
         assert [registry.verify(token).username for token in tokens] == [f"user{n}" for n in range(5)]
-    kept = registry._installation.store._look_up._kept  # type: ignore[attr-defined]
+    kept = registry._installation.store._look_up._fixed._kept  # type: ignore[attr-defined]
     assert len(kept) == 2
 
 

@@ -93,9 +93,9 @@ def test_a_look_up_that_a_standby_answered_is_refused(place, servers: tuple[Serv
     with Connection.connect(servers[1].url(database, "registrar"), autocommit=True) as connection:
         for number in (session.number, session.number + 1):
             with pytest.raises(RegistryUnavailable, match="standby"):
-                look_up.session(connection, number, None)
+                look_up.LookUps().session(connection, number, None)
         with pytest.raises(RegistryUnavailable, match="standby"):
-            look_up.Kept().client(connection, "unknown")
+            look_up.LookUps().client(connection, "unknown")
 
 
 def test_a_view_on_a_standby_is_refused(servers: tuple[Server, Server]):

@@ -10,6 +10,7 @@ import pytest
 from authctl import ConditionNotMet, IntegrityFailure, Registry, TokenInvalid, TokenRevoked, profiles
 from authctl.registry.init import create
 from authctl.settings import find_home
+from authctl.store.sql import fixed_columns
 from tests.conftest import Clock
 from tests.postgres_server import Server, why_not
 from tests.visited_sessions import OPERATIONS, PROFILES, Visited, whole
@@ -140,16 +141,31 @@ def test_a_look_up_is_one_short_statement(visited: Visited, found: list[str]):
     found.clear()
     for _ in range(3):
         visited.registry.verify(token)
-    assert found == [look_up._UNREVOKED] * 3
+    assert found == [look_up._CHANGING] * 3
     with visited.other() as other:
         other.issue(username="bob", application="Outlook")
         visited.registry.verify(token)
-        assert found == [look_up._UNREVOKED] * 4
+        assert found == [look_up._CHANGING] * 4
         other.users.disable("nobody-here", note="left")
     found.clear()
     for one in (token, other_token, token):
         visited.registry.verify(one)
-    assert found == [look_up._UNREVOKED, look_up._SESSION, *[look_up._UNREVOKED] * 2]
+    assert found == [look_up._CHANGING, look_up._SESSION, *[look_up._CHANGING] * 2]
+
+
+def test_a_session_whose_columns_are_not_kept_is_read_without_its_revocation(
+    visited: Visited, found: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    """Only so many are kept; of others all columns are read, in one statement too."""
+    for issued in visited.issued:
+        visited.registry.verify(issued.access_token)
+    monkeypatch.setattr(fixed_columns, "MOST_KEPT", 1)
+    monkeypatch.setattr(visited.registry._installation.store, "_look_ups", look_up.LookUps())
+    found.clear()
+    for _ in range(2):
+        for issued in visited.issued:
+            assert visited.registry.verify(issued.access_token).id == issued.session.id
+    assert found == [look_up._UNREVOKED] * 6
 
 
 def test_clients_and_profiles_are_read_again_when_a_change_was_alone(visited: Visited, found: list[str]):

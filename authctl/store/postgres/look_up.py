@@ -20,6 +20,7 @@ from authctl.store.postgres.executor import PostgresExecutor
 from authctl.store.postgres.facts import FIND_EVENT, SERVER_CLOCK
 from authctl.store.postgres.upgrades import VERSION, check_open_version
 from authctl.store.sql import rows
+from authctl.store.sql.fixed_columns import FixedColumns, changing_columns, put_together
 from authctl.store.sql.tables import WITH_REVOCATION, tables
 
 if TYPE_CHECKING:
@@ -35,13 +36,15 @@ _PLACE = f"pg_is_in_recovery(), g.turn, {tables(POSTGRES).open_revocation}, ({VE
 """What a look-up depends on besides its own row, from the row `g` of the registry: the last columns of a whole look-up."""
 _PLACE_WIDTH = 7
 
-_UNREVOKED = f"SELECT {rows.unrevoked_columns(_NOW)}, s.secret_hash, {_TURN} FROM sessions AS s WHERE s.number = $1"
+_FROM = f"{_TURN} FROM sessions AS s WHERE s.number = $1"
+_OVER = "coalesce(s.ended_at, s.wipe_delivered_at, s.wipe_acknowledged_at)"
+_CHANGING = f"SELECT {changing_columns(_OVER, _NOW)}, {_FROM}"
+"""The columns of a session that can change, if it is not revoked; `_UNREVOKED` has all of them."""
+_UNREVOKED = f"SELECT {rows.unrevoked_columns(_NOW)}, s.secret_hash, {_FROM}"
 _SESSION = (
     f"SELECT {rows.session_columns(now=_NOW)}, s.secret_hash, {_PLACE}"
     f" FROM registry AS g LEFT JOIN (sessions AS s {WITH_REVOCATION}) ON s.number = $1"
 )
-_REVOCATION, _SECRET_HASH = Session._fields.index("revocation_id"), len(Session._fields)
-"""Their places in the rows of both."""
 _CLIENT = (
     f"SELECT {rows.CLIENT}, {_PLACE} FROM registry AS g LEFT JOIN clients ON client_id = $1 AND removed_at IS NULL"
 )
@@ -53,40 +56,13 @@ _IS_STANDBY = Statement("SELECT pg_is_in_recovery()")
 _MOST_KEPT = 1_000
 
 
-def session(connection: "Connection", number: int, now: int | None) -> tuple[Session, bytes | None] | None:
-    """The session with that number, and the hash of its secret; without `now` at the time of the server's clock.
-
-    Raises RegistryUnavailable if a standby answered, after an upgrade by a newer authctl, and RegistryMoved after a move.
-    """
-    given = (number, None if now is None else check_now(now))
-    row = _unrevoked(connection, given) or _whole(connection, Statement(_SESSION, given))
-    if row is None:
-        return None
-    read = rows.session(row)
-    check_now(read.read_at)
-    if read.read_at >= read.token_expires_at:
-        read = read.held_by(continuity_events(PostgresExecutor(connection)))
-    return read, row[_SECRET_HASH]
-
-
-def _unrevoked(connection: "Connection", given: Sequence[Any]) -> Row | None:
-    """The row of a session that is not revoked, if nothing else has changed; None if it has to be read as a whole."""
-    known = connection.known
-    if known is None:
-        return None
-    row = connection.find(Statement(_UNREVOKED, given))
-    if row is None or row[_REVOCATION] != known.open_revocation or row[-2:] != (False, known.turn):
-        return None
-    return row
-
-
 def _is_current(connection: "Connection", known: Known | None) -> bool:
     """Whether no change was alone since that was read on this connection, and no standby answers."""
     return known is not None and known is connection.known and connection.find(_READ_TURN) == (False, known.turn)
 
 
 def _whole(connection: "Connection", look_up: Statement) -> Row | None:
-    """The row of a statement that ends with `_PLACE`; None if it found nothing. Raises as `session`.
+    """The row of a statement that ends with `_PLACE`; None if it found nothing. Raises as `LookUps`.
 
     A balancer may have asked a standby without our knowledge (decision 312): it may not have the newest revocation or session. After an
     upgrade by a newer authctl a row may mean something else (decision 323). A registry that was moved must not answer that it has no such
@@ -125,20 +101,58 @@ class _Kept(NamedTuple):
     value: Any
 
 
-class Kept:
-    """Values that only changes which are alone alter. An unchanged one stays the same value."""
+class LookUps:
+    """Sessions by number, clients by id, and the profiles. One thread at a time may use it.
+
+    Each raises RegistryUnavailable if a standby answered or after an upgrade by a newer authctl, and RegistryMoved after a move. A client
+    or the profiles stay the same value as long as they are unchanged.
+    """
 
     def __init__(self) -> None:
+        self._fixed = FixedColumns()
         self._kept: dict[Sequence[Any], _Kept] = {}
 
+    def session(self, connection: "Connection", number: int, now: int | None) -> tuple[Session, bytes | None] | None:
+        """The session with that number, and the hash of its secret; without `now` at the time of the server's clock."""
+        given = (number, None if now is None else check_now(now))
+        found = self._unrevoked(connection, given)
+        if found is None:
+            row = _whole(connection, Statement(_SESSION, given))
+            if row is None:
+                return None
+            found = rows.session(row), row[-1]
+            self._fixed.keep(*found)
+        read, secret_hash = found
+        check_now(read.read_at)
+        if read.read_at >= read.token_expires_at:
+            read = read.held_by(continuity_events(PostgresExecutor(connection)))
+        return read, secret_hash
+
+    def _unrevoked(
+        self, connection: "Connection", given: tuple[int, int | None]
+    ) -> tuple[Session, bytes | None] | None:
+        """The same of a session that is not revoked, if nothing else has changed; None if it has to be read as a whole."""
+        known, fixed = connection.known, self._fixed.of(given[0])
+        if known is None:
+            return None
+        row = connection.find(Statement(_UNREVOKED if fixed is None else _CHANGING, given))
+        if row is None or row[-2:] != (False, known.turn):
+            return None
+        read = rows.session(row) if fixed is None else put_together(fixed, row)
+        if read is None or read.revocation_id != known.open_revocation:
+            return None
+        if fixed is None:
+            self._fixed.keep(read, row[-3])
+        return read, row[-3]
+
     def client(self, connection: "Connection", client_id: str) -> "Client | None":
-        """The client with that id; None where there is none, or where it was removed. Raises as `session`."""
+        """The client with that id; None where there is none, or where it was removed."""
         # decision 246: a removal or a new secret counts at once
         client: Client | None = self._value(connection, Statement(_CLIENT, (client_id,)), rows.client)
         return client
 
     def profiles(self, connection: "Connection") -> "ProfileSet":
-        """The profiles in force. Raises as `session`."""
+        """The profiles in force."""
         in_force: ProfileSet = self._value(connection, Statement(_PROFILES), lambda row: rows.profiles(*row))
         return in_force
 

@@ -35,22 +35,22 @@ class PostgresStore:
         self.address = address
         self._write_file = write_file
         self._connections = PostgresConnections(address, lock_timeout, READ_FACTS)
-        self._kept = look_up.Kept()
+        self._look_ups = look_up.LookUps()
 
     def by_number(self, number: int, now: int | None = None) -> "tuple[Session, bytes | None] | None":
         with self._connections.hot() as connection:
-            return look_up.session(connection, number, now)
+            return self._look_ups.session(connection, number, now)
 
     def look_ups(self) -> AbstractContextManager[None]:
         return nullcontext()  # each look-up is one statement, and the server's connection is free for others in between
 
     def profiles(self) -> "ProfileSet":
         with self._connections.hot() as connection:
-            return self._kept.profiles(connection)
+            return self._look_ups.profiles(connection)
 
     def client(self, client_id: str) -> "Client | None":
         with self._connections.hot() as connection:
-            return self._kept.client(connection, client_id)
+            return self._look_ups.client(connection, client_id)
 
     @contextmanager
     def view(self) -> Iterator[PostgresView]:
