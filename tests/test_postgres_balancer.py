@@ -98,6 +98,26 @@ def test_a_look_up_that_a_standby_answered_is_refused(place, servers: tuple[Serv
             look_up.LookUps().client(connection, "unknown")
 
 
+def test_a_standby_is_refused_where_everything_was_known_before(place, servers: tuple[Server, Server]):
+    """By the short look-ups, too: the standby has the same turn, and is behind."""
+    home, url = place
+    look_ups = look_up.LookUps()
+    with Registry.open(home, registry=url) as registry, closing(connect(read_address(url))) as primary:
+        [session] = registry.sessions(SessionFilter(username="first"))
+        for _ in range(2):
+            assert look_ups.session(primary, session.number, None)
+            look_ups.profiles(primary)
+    database = read_address(url).parameters["dbname"]
+    with Connection.connect(servers[1].url(database, "registrar"), autocommit=True) as connection:
+        connection.prepare_threshold = 0
+        connection.known = primary.known
+        assert connection.known
+        with pytest.raises(RegistryUnavailable, match="standby"):
+            look_ups.session(connection, session.number, None)
+        with pytest.raises(RegistryUnavailable, match="standby"):
+            look_ups.profiles(connection)
+
+
 def test_a_view_on_a_standby_is_refused(servers: tuple[Server, Server]):
     """No standby begins a view, for a balancer that knows no comment."""
     with (

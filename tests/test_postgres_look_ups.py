@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from authctl import ConditionNotMet, IntegrityFailure, Registry, TokenInvalid, TokenRevoked, profiles
+from authctl import (
+    ConditionNotMet,
+    IntegrityFailure,
+    Registry,
+    RegistryUnavailable,
+    TokenInvalid,
+    TokenRevoked,
+    profiles,
+)
 from authctl.registry.init import create
 from authctl.settings import find_home
 from authctl.store.sql import fixed_columns
@@ -205,6 +215,54 @@ def test_what_is_known_is_of_one_connection(visited: Visited, postgres_server: S
     assert known(visited.registry) is None
     assert store.by_number(number)
     assert known(visited.registry)
+
+
+def test_nothing_is_known_behind_a_pooler(visited: Visited, found: list[str]):
+    """It can go on with another server while its own connection stays the same: each look-up is a whole one."""
+    token = visited.issued[0].access_token
+    visited.registry.verify(token)
+    with Registry.open(visited.home, registry=f"{visited.place}&pooler=transaction", clock=visited.clock) as pooled:
+        found.clear()
+        for _ in range(2):
+            assert pooled.verify(token).id == visited.issued[0].session.id
+        assert found == [look_up._SESSION] * 2
+        assert known(pooled) is None
+
+
+def test_a_server_that_does_not_answer_a_look_up(visited: Visited, postgres_server: Server):
+    """The wait ends after the patience of the connection, which is closed then: the answer could come later."""
+    store, number = visited.registry._installation.store, visited.issued[0].session.number
+    with store._connections.hot() as connection:  # type: ignore[attr-defined]
+        connection.patience = 0.3
+        process = connection.info.backend_pid
+    os.kill(process, signal.SIGSTOP)
+    try:
+        with pytest.raises(RegistryUnavailable, match="the server is there, and does not answer"):
+            store.by_number(number)
+        assert connection.closed
+        assert store.by_number(number)
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
+def test_a_look_up_that_a_signal_broke_off(visited: Visited):
+    """Its answer is not taken for the one of the next look-up."""
+    store = visited.registry._installation.store
+    first, second = (issued.session.number for issued in visited.issued[:2])
+    with store._connections.hot() as connection:  # type: ignore[attr-defined]
+        process = connection.info.backend_pid
+    os.kill(process, signal.SIGSTOP)
+    former = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            store.by_number(first)
+    finally:
+        signal.signal(signal.SIGALRM, former)
+        os.kill(process, signal.SIGCONT)
+    row = store.by_number(second)
+    assert row
+    assert row[0].number == second
 
 
 def test_a_damaged_registry_is_named(visited: Visited, postgres_server: Server):

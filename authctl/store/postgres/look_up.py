@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 _NOW = f"greatest(coalesce($2::bigint, {SERVER_CLOCK}), (SELECT max(seen_at) FROM clock))"
 """The present instant: that of the clock, or the recorded time, if the clock is behind it (decision 80)."""
 
-_TURN = "pg_is_in_recovery(), (SELECT turn FROM registry)"
-"""Whether a standby answers, and the number of the last change that was alone: the last columns of a short look-up."""
+_TURN = 'pg_is_in_recovery(), (SELECT turn FROM registry WHERE "only" = 1)'
+"""Whether a standby answers, and the number of the last change that was alone: the last columns of a short look-up.
+
+By the key: each change that is alone leaves a dead row, and the table has a page for every seven of them until it is vacuumed.
+"""
 _PLACE = f"pg_is_in_recovery(), g.turn, {tables(POSTGRES).open_revocation}, ({VERSION}), g.moved_to, g.moving_to, g.arriving_from"
 """What a look-up depends on besides its own row, from the row `g` of the registry: the last columns of a whole look-up."""
 _PLACE_WIDTH = 7
