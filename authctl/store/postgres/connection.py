@@ -23,7 +23,7 @@ BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 
 
 class Known(NamedTuple):
-    """What was read of a registry; it stays so as long as its turn is that one (decision 350)."""
+    """Facts of a registry that stay as they were read as long as its turn is that one (decision 350)."""
 
     turn: int
     """The transaction that held the gate alone before."""
@@ -48,7 +48,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     facts: Row = ()
     """The row that this change read first, behind the gate."""
     known: Known | None = None
-    """What its look-ups know of the registry. Another connection may be one to another server, after a failover that lost changes."""
+    """Facts that its look-ups have read. Another connection may be one to another server, after a failover that lost changes."""
     warnings: tuple[str, ...] = ()
 
     def execute(

@@ -36,7 +36,7 @@ _TURN = 'pg_is_in_recovery(), (SELECT turn FROM registry WHERE "only" = 1)'
 By the key: each change that is alone leaves a dead row, and the table has a page for every seven of them until it is vacuumed.
 """
 _PLACE = f"pg_is_in_recovery(), g.turn, {tables(POSTGRES).open_revocation}, ({VERSION}), g.moved_to, g.moving_to, g.arriving_from"
-"""What a look-up depends on besides its own row, from the row `g` of the registry: the last columns of a whole look-up."""
+"""The facts on which a look-up depends besides its own row, from the row `g` of the registry: the last columns of a whole look-up."""
 _PLACE_WIDTH = 7
 
 _FROM = f"{_TURN} FROM sessions AS s WHERE s.number = $1"
