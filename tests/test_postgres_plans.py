@@ -58,7 +58,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory, postgres_server: Server) 
 def plans(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """The tables that statements read as a whole from now on, each with its statement."""
     found: list[tuple[str, str]] = []
-    real, sent = Connection.execute, Connection.exchange
+    real, sent, real_find = Connection.execute, Connection.exchange, Connection.find
 
     def execute(self, query: str, params: Any = None, **options: Any) -> Any:
         if re.match(r"\s*(SELECT|WITH|UPDATE|INSERT)", query) and ";" not in query:
@@ -73,7 +73,14 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         return sent(self, *statements)
 
     monkeypatch.setattr(Connection, "execute", execute)
+
+    def find(self, look_up: Statement) -> Any:
+        ((plan,),) = sent(self, look_up._replace(sql=f"EXPLAIN (FORMAT JSON) {look_up.sql}"))[0]
+        found.extend(scanned(plan, look_up.sql))
+        return real_find(self, look_up)
+
     monkeypatch.setattr(Connection, "exchange", exchange)
+    monkeypatch.setattr(Connection, "find", find)
     return found
 
 

@@ -106,6 +106,8 @@ class Exchanges:
         pgconn = self._connection.pgconn
         pgconn.send_query_prepared(name, values, result_format=_BINARY_RESULT)
         results = self._connection.wait(execute(pgconn)) if pgconn.flush() else self._awaited(pgconn, patience)
+        if not results:
+            raise psycopg.OperationalError("the connection is lost")
         try:
             _raise_first(results)
         except psycopg.Error:
@@ -118,7 +120,7 @@ class Exchanges:
 
     def _awaited(self, pgconn: "PGconn", patience: float | None) -> "list[PGresult]":
         """The results of a statement that was sent. After a wait that was broken off the connection is closed: the answer may still come."""
-        # decision 351: the driver's generators and its way to wait take as long as all the rest of a look-up in the client
+        # decision 351: the driver's generators and its way to wait are a fifth of the client's part of a look-up
         results: list[PGresult] = []
         try:
             while True:
