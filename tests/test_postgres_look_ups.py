@@ -232,6 +232,7 @@ def test_nothing_is_known_behind_a_pooler(visited: Visited, found: list[str]):
 def test_a_server_that_does_not_answer_a_look_up(visited: Visited, postgres_server: Server):
     """The wait ends after the patience of the connection, which is closed then: the answer could come later."""
     store, number = visited.registry._installation.store, visited.issued[0].session.number
+    assert store.by_number(number)  # from now on it is prepared
     with store._connections.hot() as connection:  # type: ignore[attr-defined]
         connection.patience = 0.3
         process = connection.info.backend_pid
@@ -249,6 +250,7 @@ def test_a_look_up_that_a_signal_broke_off(visited: Visited):
     """Its answer is not taken for the one of the next look-up."""
     store = visited.registry._installation.store
     first, second = (issued.session.number for issued in visited.issued[:2])
+    assert store.by_number(first)  # from now on it is prepared
     with store._connections.hot() as connection:  # type: ignore[attr-defined]
         process = connection.info.backend_pid
     os.kill(process, signal.SIGSTOP)
