@@ -71,11 +71,13 @@ def session(session_: "Session") -> Record:
     }
 
 
-def shown_session(session_: "Session") -> Record:
-    """A session by itself, with its first deadline and the facts about its tokens."""
+def shown_session(session_: "Session", deliveries: list[Record]) -> Record:
+    """A session by itself, with its first deadline, the facts about its tokens and its deliveries; its source is last, as in a list."""
     ended = session_.expires_at >= NEVER or session_.ended_by is not None
+    listed = session(session_)
+    source = {name: listed.pop(name) for name in ("source", "source_id")}
     return {
-        **session(session_),
+        **listed,
         "expires_by": None if ended else session_.first_deadline,
         "tokens": session_.tokens,
         "sealed": bool(session_.sealed),
@@ -89,6 +91,8 @@ def shown_session(session_: "Session") -> Record:
         "held_by_continuity": session_.is_held,
         "held_until": instant(session_.ends_at) if session_.is_held else None,
         "used_after_end_at": instant(session_.used_after_end_at),
+        "deliveries": deliveries,
+        **source,
     }
 
 
