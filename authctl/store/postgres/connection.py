@@ -23,7 +23,7 @@ BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 
 
 class Known(NamedTuple):
-    """Facts of a registry that stay as they were read as long as its turn is that one (decision 350)."""
+    """Facts of a registry that stay as they were read as long as its turn is that one (decision 351)."""
 
     turn: int
     """The transaction that held the gate alone before."""
