@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -66,16 +67,16 @@ def other(home: Home) -> Iterator[Registry]:
 
 
 @pytest.fixture
-def between(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], list[int]]:
-    """Has something done once between the reading of a sign-in and its turn; the list has an entry for each try."""
+def between(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
+    """Has something done, once or so often, between the reading of a sign-in and its turn; the list has an entry for each try."""
     tries: list[int] = []
 
-    def do(work: Callable[[], object]) -> list[int]:
+    def do(work: Callable[[], object], times: int = 1) -> list[int]:
         real = TokenReader.mint
 
         def mint(self: TokenReader) -> Any:
             tries.append(len(tries))
-            if len(tries) == 1:
+            if len(tries) <= times:
                 work()
             return real(self)
 
@@ -119,31 +120,87 @@ def test_the_session_of_a_sign_in_is_the_one_that_is_read_afterwards(registry: R
         assert registry.verify(issued.access_token).id == session.id
 
 
-def test_a_sign_in_is_two_messages(registry: Registry, monkeypatch: pytest.MonkeyPatch):
-    """One reads, and is no transaction; the other has all from the beginning to the flush."""
+def messages(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The first words of the statements of each message that the writer of a registry sends from now on."""
     sent: list[list[str]] = []
-    real = Exchanges.run
+    real, executed = Exchanges.run, Connection.execute
+    writer = registry._installation.store._connections._writer.connection()
 
     def run(self: Any, statements: Any) -> Any:
-        sent.append([one.sql.split()[0] for one in statements])
+        if self is writer.exchanges:
+            sent.append([one.sql.split()[0] for one in statements])
         return real(self, statements)
 
+    def execute(self: Any, query: Any, *given: Any, **options: Any) -> Any:
+        if self is writer:
+            sent.append([query.split()[0]])
+        return executed(self, query, *given, **options)
+
     monkeypatch.setattr(Exchanges, "run", run)
-    monkeypatch.setattr(Connection, "execute", lambda *_, **__: pytest.fail("a statement of its own"))
+    monkeypatch.setattr(Connection, "execute", execute)
+    return sent
+
+
+def test_a_sign_in_is_two_messages(registry: Registry, monkeypatch: pytest.MonkeyPatch):
+    """One reads, and is no transaction; the other has all from the beginning to the flush."""
+    sent = messages(registry, monkeypatch)
     registry.issue(username="alice", application="Outlook")
     reading, writing = sent
     assert reading == ["SELECT"]
-    assert (writing[0], writing[-3], writing.count("INSERT")) == ("BEGIN", "COMMIT", 3)  # session, event, recorded time
+    # the limits with the gate; the session with the turn and the chain; the event with the recorded time; the flush
+    assert writing == ["BEGIN", "SELECT", "INSERT", "WITH", "COMMIT", "SELECT"]
 
 
-def test_a_revocation_does_not_wait_for_a_client(registry: Registry, other: Registry, between: Any):
+def test_a_revocation_does_not_wait_for_a_client(
+    registry: Registry, other: Registry, between: Any, monkeypatch: pytest.MonkeyPatch
+):
     """A host that reads for a sign-in, and stands still, holds nothing: it finds out at its turn, and signs in after the revocation."""
     tries = between(lambda: other.revoke(SessionFilter(everything=True), note="drill", actor="admin"))
+    sent = messages(registry, monkeypatch)
     session = registry.issue(username="alice", application="Outlook").session
     assert len(tries) == 2
+    # what failed is undone by a message of its own; the gate was held for no turn of the client
+    assert [one[0] for one in sent] == ["SELECT", "BEGIN", "ROLLBACK", "SELECT", "BEGIN"]
     assert registry.session(session.id).status_at(registry.now()) is Status.ACTIVE
     assert registry.count(SessionFilter(username="first", status=Status.REVOKED)) == 1
     assert session.revocation_id == other.session(session.id).revocation_id
+    assert registry.audit.verify().seq > 1
+
+
+def test_a_sign_in_that_is_overtaken_each_time_gets_its_turn(registry: Registry, other: Registry, between: Any):
+    """In the end it takes the gate first, so that nothing comes between."""
+    tries = between(lambda: other.revoke(SessionFilter(everything=True), note="drill", actor="admin"), times=3)
+    session = registry.issue(username="alice", application="Outlook").session
+    assert len(tries) == 4
+    assert registry.session(session.id).status_at(registry.now()) is Status.ACTIVE
+
+
+def test_a_sign_in_that_waits_in_its_lane_keeps_no_revocation_waiting(registry: Registry, other: Registry, home: Home):
+    """It waits before the gate, for the other sign-ins of its lane. A revocation that comes later goes first."""
+    from threading import Thread
+
+    lane = registry._installation.store._connections._writer.lane
+    assert lane
+    signing = Thread(target=lambda: registry.issue(username="alice", application="Outlook"))
+    with psycopg.connect(str(home.registry)) as holder:
+        holder.execute("SELECT pg_advisory_xact_lock(%s)", (lane,))
+        signing.start()
+        until = monotonic() + 30
+        while not holder.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchone():
+            assert monotonic() < until
+        other.revoke(SessionFilter(everything=True), note="drill", actor="admin")
+        assert signing.is_alive()
+    signing.join(30)
+    (session,) = registry.sessions(SessionFilter(username="alice"))
+    assert session.status_at(registry.now()) is Status.ACTIVE
+
+
+def test_a_revocation_of_everything_is_four_messages(registry: Registry, monkeypatch: pytest.MonkeyPatch):
+    """The gate with all facts, whether there is a session, the revocation, and its event with the commit."""
+    sent = messages(registry, monkeypatch)
+    registry.revoke(SessionFilter(everything=True), note="drill", actor="admin")
+    assert [one[0] for one in sent] == ["BEGIN", "SELECT", "UPDATE", "INSERT"]
+    assert sent[-1][-2:] == ["COMMIT", "SELECT"]
     assert registry.audit.verify().seq > 1
 
 

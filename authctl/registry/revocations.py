@@ -114,7 +114,7 @@ def _revoke_selection(
     max_affected: int | None,
     bound: "Bound | None",
 ) -> tuple[SessionFilter, RevokeOutcome]:
-    with installation.change(actor, lock_timeouts=URGENT_LOCK_TIMEOUTS) as unit:
+    with installation.change(actor, lock_timeouts=URGENT_LOCK_TIMEOUTS, seals_late=True) as unit:
         whole, not_found = with_whole_ids(unit.tx, selection)
         check_limit_of_filter(unit.tx, whole, unit.now, max_affected)
         if bound is not None:

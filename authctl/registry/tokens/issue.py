@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple, Required, TypedDict
 
 from authctl import lifetimes, names
-from authctl.errors import InvalidInput, Overtaken, Refused
+from authctl.errors import InvalidInput, Refused
 from authctl.instants import format_second, microseconds
 from authctl.model import SIGN_IN_METHODS, Caller, Kind, NewSession, OnRevoke, Profile, Session, Tokens
 from authctl.registry.installation import Installation
@@ -114,14 +114,10 @@ def issue(installation: Installation, reader: TokenReader, arguments: SignIn, ac
     sign_in = check_sign_in(SignIn, arguments, arguments.get("signed_in_with"))
     installation.head.check()
 
-    def register_once(username: str | None) -> Issued:
-        with installation.change(actor, shared=True, sign_in=username) as unit:
-            return register(unit, reader, sign_in, profile_for(unit.tx, sign_in, unit.now))
+    def register_session(unit: UnitOfWork) -> Issued:
+        return register(unit, reader, sign_in, profile_for(unit.tx, sign_in, unit.now))
 
-    try:
-        return register_once(sign_in.username)
-    except Overtaken:
-        return register_once(None)
+    return installation.sign_in(actor, sign_in.username, register_session)
 
 
 def profile_for(view: "View", sign_in: CheckedSignIn, now: int) -> Profile:

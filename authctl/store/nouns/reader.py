@@ -150,6 +150,10 @@ class Writer(Reader):
         """Execute a statement. Returns the number of rows that it changed."""
         return self.connection.execute(sql, parameters).rowcount
 
+    def write_later(self, sql: str) -> None:
+        """Execute a statement without parameters; before the next one, if the database is asked several at a time."""
+        self.write(sql)
+
     def insert_rows(self, table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
         """Insert many rows of those columns."""
         names = columns.split(", ")

@@ -104,7 +104,7 @@ class RevocationsWriter(Writer):
         closed = self.one_number(sql, (at, actor, note, fold(note), selector))
         # The row is older than its note: the index passed its number while it was open and had none.
         self.add_note_to_search(closed, fold(note))
-        self.write("INSERT INTO revocations (at) VALUES (NULL)")
+        self.write_later("INSERT INTO revocations (at) VALUES (NULL)")
         return closed
 
     def assign(self, selection: "SessionFilter", now: int, revocation_id: int) -> int:
@@ -124,6 +124,8 @@ class RevocationsWriter(Writer):
         return self.write(sql, {"revocation_id": revocation_id, "numbers": self.dialect.list_of(numbers)})
 
     def unassign(self, numbers: Sequence[int], revocation_id: int) -> int:
+        if not numbers:
+            return 0
         sql = (
             f"UPDATE {self.dialect.whole_table('sessions')} SET revocation_id = {self.tables.open_revocation}"
             f" WHERE revocation_id = :revocation_id AND {self.tables.each_number}"

@@ -71,7 +71,7 @@ SELDOM_NOUNS = {
     "nouns.keys.KeysReader": "key_usage",
     "nouns.logins.LoginsReader": "cached_login cached_logins",
     "nouns.outbox.OutboxReader": (
-        "subscriptions deliveries deliveries_of_session outbox_counts has_due announcement delivery"
+        "subscriptions read_subscriptions deliveries deliveries_of_session outbox_counts has_due announcement delivery"
         " announcement_states announcements_of_revocation announcements_since late_decisions _rest pauses"
     ),
     "nouns.pages.PagesReader": (
