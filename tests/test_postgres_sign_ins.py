@@ -169,9 +169,9 @@ def test_a_revocation_does_not_wait_for_a_client(
 
 def test_a_sign_in_that_is_overtaken_each_time_gets_its_turn(registry: Registry, other: Registry, between: Any):
     """In the end it takes the gate first, so that nothing comes between."""
-    tries = between(lambda: other.revoke(SessionFilter(everything=True), note="drill", actor="admin"), times=3)
+    tries = between(lambda: other.revoke(SessionFilter(everything=True), note="drill", actor="admin"), times=2)
     session = registry.issue(username="alice", application="Outlook").session
-    assert len(tries) == 4
+    assert len(tries) == 3
     assert registry.session(session.id).status_at(registry.now()) is Status.ACTIVE
 
 
@@ -311,14 +311,14 @@ def test_a_registry_of_the_schema_before_is_upgraded(home: Home):
 def test_a_plan_that_was_made_while_the_log_was_short_reads_no_long_log(
     registry: Registry, home: Home, postgres_server: Server
 ):
-    """A server plans a prepared statement once. The events that a sign-in reads stay as few as they were."""
+    """A server plans a prepared statement once. The events that a sign-in reads stay as few as they were, by an index, too."""
     database = str(home.registry).removeprefix("postgresql:///").partition("?")[0]
     postgres_server.execute("ANALYZE; ALTER TABLE audit_events SET (autovacuum_enabled = off)", database)
 
     def rows_read() -> int:
         registry._installation.store.close()
         [[read]] = postgres_server.execute(
-            "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'audit_events'", database
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'audit_events'", database
         )
         return int(str(read))
 
@@ -329,4 +329,5 @@ def test_a_plan_that_was_made_while_the_log_was_short_reads_no_long_log(
     with opened(home) as one:
         for number in range(150):
             one.issue(username=f"user{number}", application="Outlook")
-    assert rows_read() - before < 10_000  # a look at the log when it is opened, and not four of them at every sign-in
+    # a look at the log when it is opened, and not one or four of them at every sign-in
+    assert rows_read() - before < 5_000

@@ -50,7 +50,7 @@ Result = TypeVar("Result")
 _WAITING_USES_SECONDS = 0.25
 """How long a snapshot waits until the waiting uses can be written: no batch of authctl holds the lock for longer."""
 
-_TRIES = 3
+_TRIES = 2
 """How often a sign-in reads before its turn, if a change of an administrator comes between each time."""
 
 URGENT_LOCK_TIMEOUTS = 2

@@ -58,15 +58,18 @@ def text_of_event(note: str | None, subject: str | None, actor: str, action: str
 
 _APPEND = f"""
     INSERT INTO audit_events ({rows.EVENT}, text_key)
-    SELECT last.seq + 1, $1::bigint, $2, $3, $4, $5, $6, last.hash,
-        encode(sha256(convert_to('[' || last.seq + 1 || $7 || last.hash || '"]', 'UTF8')), 'hex'), $8
+    SELECT next.seq, $1::bigint, $2, $3, $4, $5, $6, next.prev_hash,
+        encode(sha256(convert_to('[' || next.seq || $7 || next.prev_hash || '"]', 'UTF8')), 'hex'), $8
     FROM (
-        SELECT newest.seq, coalesce(e.hash, repeat('0', 64)) AS hash
-        FROM (SELECT coalesce(max(seq), 0) AS seq FROM audit_events) AS newest LEFT JOIN audit_events AS e ON e.seq = newest.seq
-    ) AS last
+        SELECT coalesce(last.seq, 0) + 1 AS seq, coalesce(last.hash, repeat('0', 64)) AS prev_hash
+        FROM (SELECT 1) AS always LEFT JOIN (SELECT seq, hash FROM audit_events ORDER BY seq DESC LIMIT 1) AS last ON TRUE
+    ) AS next
     RETURNING seq, prev_hash, hash
 """
-"""Appends an event behind the lock of the chain; the hash is that of `audit_chain.digest`."""
+"""Appends an event behind the lock of the chain; the hash is that of `audit_chain.digest`.
+
+The newest event is the first one of its index. A join by its number was planned as a walk through the whole index, while that was small.
+"""
 _APPEND_AND_RECORD_TIME = f"WITH recorded AS ({_RECORD_TIME.replace('$1, $2', '$9, $10')}) {_APPEND}"
 """The same, and `_RECORD_TIME`: two changes that share a slot must take both behind the lock of the chain, in one order."""
 
