@@ -291,7 +291,12 @@ def test_a_registry_of_the_schema_before_is_upgraded(home: Home):
     """The row of the registry gets its turn; sessions stay as they are."""
     with opened(home) as registry:
         token = registry.issue(username="alice", application="Outlook").access_token
+    body = "SELECT prosrc FROM pg_proc WHERE proname = 'audit_events_keep'"
     with psycopg.connect(str(home.registry), autocommit=True) as connection:
+        made = connection.execute(body).fetchone()
+        connection.execute(
+            "CREATE OR REPLACE FUNCTION audit_events_keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"
+        )
         connection.execute("ALTER TABLE registry DROP COLUMN turn")
         connection.execute("ALTER FUNCTION audit_events_keep() RESET ALL")
         connection.execute("UPDATE schema_version SET version = 1")
@@ -305,7 +310,8 @@ def test_a_registry_of_the_schema_before_is_upgraded(home: Home):
             "SELECT version, (SELECT proconfig FROM pg_proc WHERE proname = 'audit_events_keep'), (SELECT turn > 0 FROM registry)"
             " FROM schema_version"
         ).fetchone()
-    assert found == (2, ["enable_seqscan=off"], True)
+        assert connection.execute(body).fetchone() == made
+    assert found == (3, ["enable_seqscan=off"], True)
 
 
 def test_a_plan_that_was_made_while_the_log_was_short_reads_no_long_log(
@@ -329,5 +335,6 @@ def test_a_plan_that_was_made_while_the_log_was_short_reads_no_long_log(
     with opened(home) as one:
         for number in range(150):
             one.issue(username=f"user{number}", application="Outlook")
-    # a look at the log when it is opened, and not one or four of them at every sign-in
+    # a look at the log when it is opened, and not one of them at every sign-in
     assert rows_read() - before < 5_000
+    assert rows_read() - before > 100
