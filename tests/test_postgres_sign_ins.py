@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 if why_not() is None:
     import psycopg
 
+    from authctl.store.postgres import look_up
     from authctl.store.postgres.addresses import read_address
     from authctl.store.postgres.connection import Connection, connect
     from authctl.store.postgres.exchange import Exchanges
@@ -202,6 +203,32 @@ def test_a_revocation_of_everything_is_four_messages(registry: Registry, monkeyp
     assert [one[0] for one in sent] == ["BEGIN", "SELECT", "UPDATE", "INSERT"]
     assert sent[-1][-2:] == ["COMMIT", "SELECT"]
     assert registry.audit.verify().seq > 1
+
+
+def test_the_head_of_a_host_with_two_processes_costs_no_message(
+    registry: Registry, other: Registry, home: Home, monkeypatch: pytest.MonkeyPatch
+):
+    """Once it was asked for, the newest events come with the commit. A head that is not in the log is still noticed."""
+    store = registry._installation.store
+    asked: list[Any] = []
+    real = look_up.has_events
+    monkeypatch.setattr(look_up, "has_events", lambda *given: asked.append(given[1]) or real(*given))
+    for number in range(4):
+        other.issue(username=f"other{number}", application="Outlook")
+        registry.issue(username=f"user{number}", application="Outlook")
+    # by each process once: from then on its commits bring the hashes
+    assert len(asked) == 2
+    head = registry._installation.head.read()
+    assert head is not None
+    assert store.has_events([head])
+    assert len(asked) == 2
+    assert not store.has_events([(head.seq, "0" * 64)])
+    assert len(asked) == 3
+    warned: list[str] = []
+    monkeypatch.setattr(registry._installation, "_warn", warned.append)
+    registry._installation.head.accept(head._replace(seq=head.seq - 1, hash="0" * 64))
+    registry.issue(username="last", application="Outlook")
+    assert warned == ["the audit log does not match audit.head: see authctl audit verify"]
 
 
 def test_a_user_who_is_disabled_meanwhile_is_refused(registry: Registry, other: Registry, between: Any):
