@@ -9,13 +9,14 @@ from functools import cache
 from typing import NamedTuple
 
 from authctl.store.move_marks import COLUMNS as MARKS
+from authctl.store.postgres.connection import BEGIN
 from authctl.store.postgres.exchange import Statement
 from authctl.store.postgres.upgrades import TAKE_TURN
 
 READ_ID = f"SELECT id, (SELECT version FROM schema_version), {MARKS} FROM registry"
 """The least that is read behind the gate: the id of the registry, the version of the schema, and the marks of a move. All reading begins so."""
 
-_BEGIN = Statement("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+_BEGIN = Statement(BEGIN)
 _SET = (
     "set_config('lock_timeout', $1, true), set_config('synchronous_commit', 'off', true),"
     " set_config('idle_in_transaction_session_timeout', $2, true)"
