@@ -33,6 +33,7 @@ _FUNCTIONS = {
 }
 """The functions that take the gate: by whether they only try, and whether shared."""
 
+# decision 362
 LANES = 8
 """How many sign-ins are behind the gate at once; the others wait before it, where they keep no change of an administrator waiting."""
 
