@@ -75,7 +75,7 @@ _APPEND_AND_RECORD_TIME = f"WITH recorded AS ({_RECORD_TIME.replace('$1, $2', '$
 
 _FIND = (
     "SELECT seq, prev_hash, hash FROM audit_events"
-    " WHERE seq > $1 AND subject = $2 AND at = $3 AND actor = $4 AND action = $5 AND detail = $6"
+    " WHERE seq > $1 AND subject = $2 AND at = $3 AND actor = $4 AND action = $5 AND detail = $6 AND note IS NOT DISTINCT FROM $7"
 )
 
 
@@ -294,7 +294,7 @@ class PostgresChange(
         append = Statement(
             _APPEND, (*event, text_of_event(event.note, event.subject, event.actor, event.action, event.detail))
         )
-        sought = (self._facts.last_event, event.subject, event.at, event.actor, event.action, event.detail)
+        sought = (self._facts.last_event, event.subject, event.at, event.actor, event.action, event.detail, event.note)
         lock = () if self._lock_chain_with_session() else (self._chain,)
         if not self.locks_rows:
             lock = (PLANS_OF_SIGN_INS, *lock)  # the plan of `_APPEND` is kept, and is that of sign-ins, too
