@@ -150,6 +150,7 @@ class PostgresChange(
         self._recorded_time = facts.recorded_time
         self._has_chain = False
         # decision 363: what a change that is alone has read and not changed yet is as it was read
+        self._knows_users = shared or facts.is_alone
         self._knows_continuity = self._knows_changeover = self._knows_subscriptions = facts.is_alone
 
     def clock(self) -> int | None:
@@ -168,8 +169,12 @@ class PostgresChange(
     def end_disablings(self, now: int, limit: int) -> "list[User]":
         # and users
         end = self._facts.end_of_disabling
-        is_known = self.locks_rows or self._facts.is_alone
+        is_known, self._knows_users = self._knows_users, False
         return [] if is_known and (end is None or end > now) else super().end_disablings(now, limit)
+
+    def save_user(self, user: "User") -> None:
+        self._knows_users = False
+        super().save_user(user)
 
     @property
     def continuity(self) -> "Continuity":
