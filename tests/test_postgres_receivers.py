@@ -1,4 +1,4 @@
-"""Receivers of a registry that hosts share: who is told does not depend on the host that decides (decision 380)."""
+"""Receivers of a registry that hosts share: who is told does not depend on the host that decides (decision 346)."""
 
 from authctl import SessionFilter
 from authctl.registry.doctor import examine

@@ -281,7 +281,7 @@ def _check_receivers(installation: Installation) -> Finding:
     from authctl.registry.receivers import Receivers
 
     receivers = Receivers(installation).by_name()
-    # decision 380: a host without the file leaves deliveries to another one
+    # decision 346: a host without the file leaves deliveries to another one
     is_elsewhere = isinstance(installation.home.registry, str) and not installation.home.receivers.exists()
     with installation.snapshot() as (view, now):
         counts = view.outbox_counts()

@@ -73,7 +73,7 @@ class Outbox:
             if known is not None and self._seen == (state, known.digest):
                 return known.subscriptions
             if known is not None and self._has_hosts and not self._file.exists():
-                return known.subscriptions  # decision 380: the file is on another host, which told the registry of it
+                return known.subscriptions  # decision 346: the file is on another host, which told the registry of it
             raw = self._read()
             digest = _digest(raw)
             if known is None or known.digest != digest:
