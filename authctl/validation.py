@@ -124,7 +124,7 @@ def validated(model: type[Model], document: Document) -> Model:
     between the others before it raises all faults. Raises InvalidFile where too little is left for that.
     """
     value, data = _valid_part(model, document)
-    # decision 392: most fields refuse null by themselves, as another type; one that has none by default does not
+    # decision 349: most fields refuse null by themselves, as another type; one that has none by default does not
     for path in _without_value(data):
         written = names.quoted(str(path[-1]))
         document.fault(document.value_position(path), f"{written} has no value: write one, or leave it out")

@@ -62,7 +62,7 @@ def read_ids_or_tokens(cli: Cli, arguments: Sequence[str]) -> Targets:
         lines = list(map(strip_token, cli.lines() if text == "-" else [text]))
         if not any(map(_is_id_or_token, lines)):
             where = "standard input has" if text == "-" else "an argument is"
-            # decision 391: not found, as every text that can be no id
+            # decision 348: not found, as every text that can be no id
             raise NotFound(
                 f"{where} neither an id nor a token", "one whole id or token each; to find ids: authctl sessions list"
             )

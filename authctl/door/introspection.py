@@ -47,7 +47,7 @@ def content(session: Session, client: Client, scope: str | None) -> str:
     # decision 244: resource servers keep an answer until `exp`, so that it limits the time until a revocation counts
     deadline = records.access_deadline(session)
     kept_until = min(deadline, session.read_at + client.cache_for)
-    # decision 390: an answer is never kept for longer than agreed. The shortest cache time is a second, so that none is over already.
+    # decision 347: an answer is never kept for longer than agreed. The shortest cache time is a second, so that none is over already.
     exp = kept_until // SECOND
     # Put together by hand: a general encoder takes as long as half of the look-up.
     members = (

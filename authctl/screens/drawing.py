@@ -214,7 +214,7 @@ def _coloured(text: str) -> Text:
 
 def _console(out: TextIO, width: int) -> Console:
     height = console_size(out)[1]
-    # decision 393: with NO_COLOR rich leaves out colours and writes bold; without a colour system it writes the text alone, as with TERM=dumb.
+    # decision 350: with NO_COLOR rich leaves out colours and writes bold; without a colour system it writes the text alone, as with TERM=dumb.
     colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
     return Console(
         file=out,
