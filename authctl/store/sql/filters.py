@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from authctl.model import DeliveryChoice, SessionFilter, Status, Texts, Wipe, texts_of
-from authctl.names import fold
+from authctl.names import fold, is_storable
 from authctl.store.sql.orders import BY_END, BY_REVOCATION, FOLDED, Order
 from authctl.store.sql.tables import UNACKNOWLEDGED, Tables, tables
 
@@ -88,9 +88,9 @@ def keys_of(texts: Texts) -> list[str]:
 
 
 def only_id(selection: SessionFilter) -> str | None:
-    """The id of a filter that names one session; None for any other filter."""
+    """The id of a filter that names one session; None for any other filter, and for an id that no database can store."""
     # To read a list of one takes SQLite longer than the session itself.
-    return selection.ids[0] if len(selection.ids) == 1 else None
+    return selection.ids[0] if len(selection.ids) == 1 and is_storable(selection.ids[0]) else None
 
 
 def contains_search(dialect: "Dialect") -> str:
