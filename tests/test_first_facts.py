@@ -32,26 +32,31 @@ def new(**changes: object) -> NewSession:
 
 
 def disable(tx: Change) -> object:
+    """The user, disabled in this change."""
     tx.save_user(User("alice", disabled_at=NOW, disabled_by="bob", note="left"))
     return tx.user("alice")
 
 
 def disable_until(tx: Change) -> object:
+    """The users whose disabling of this change ends."""
     tx.save_user(User("alice", disabled_at=NOW, disabled_by="bob", note="left", disabled_until=NOW + 1))
     return [user.username for user in tx.end_disablings(NOW + 1, 5)]
 
 
 def apply(tx: Change) -> object:
+    """The default of the profiles that are applied in this change."""
     tx.save_profiles(ProfileSet(Duration(months=6), "mail", {"mail": Profile("mail")}))
     return tx.profiles().default_profile
 
 
 def put_clock_back(tx: Change) -> object:
+    """The recorded time, set back in this change."""
     tx.set_recorded_time(NOW - DAY)
     return tx.recorded_time()
 
 
 def record(tx: Change) -> object:
+    """How many events this change added."""
     before = tx.last_event()
     for _ in range(2):
         given = {"actor": "bob", "action": "user.disable", "subject": "alice", "note": None, "detail": {}}
@@ -61,17 +66,20 @@ def record(tx: Change) -> object:
 
 
 def hold(tx: Change) -> object:
+    """The sessions and profiles that the event of this change holds."""
     tx.start_continuity("default", NOW, NOW + DAY, "bob", "outage")
     return tx.held_by_continuity("default", NOW + 1), [event.profile for event in tx.continuity_events()]
 
 
 def close(tx: Change) -> object:
+    """Whether a session after a revocation of everything is under the new open one."""
     closed = tx.close_open_revocation(NOW, "bob", "breach", "{}")
     session = tx.add_session(new())
     return session.revocation_id != closed, session.revoked_at, tx.session(session.id, NOW) == session
 
 
 def add_late(tx: Change) -> object:
+    """When a session is read that is added after a later time was recorded."""
     tx.record_time(NOW + DAY)
     session = tx.add_session(new())
     return session.read_at, tx.session(session.id, NOW) == session._replace(read_at=NOW)

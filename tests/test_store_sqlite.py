@@ -525,3 +525,17 @@ def test_a_view_has_no_method_of_a_change(registry: Registry):
         assert view.users() == []
         with pytest.raises(AttributeError, match="add_event"):
             view.add_event(None)
+
+
+def test_the_adapters_of_the_host_application_stay():
+    """NULL and bytes are bound as they are (decision 373), except where the process has an adapter for them already."""
+    program = """
+import sqlite3
+sqlite3.register_adapter(bytes, bytes.hex)
+from authctl.store.sqlite.library import sqlite3 as chosen
+connection = chosen.connect(":memory:")
+print(connection.execute("SELECT ?, ?, typeof(?)", (b"a", None, None)).fetchone())
+print((type(None), chosen.PrepareProtocol) in chosen.adapters)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == ["('61', None, 'null')", "True"]

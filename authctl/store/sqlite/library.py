@@ -17,3 +17,13 @@ else:
         import sqlite3
 
 __all__ = ["sqlite3"]
+
+
+def _as_it_is(value: None) -> None:
+    return value
+
+
+# decision 373: for a value without an adapter that is neither number nor text, Python looks for two methods first, which no value has
+for _kind, _adapter in ((type(None), _as_it_is), (bytes, bytes)):
+    if (_kind, sqlite3.PrepareProtocol) not in sqlite3.adapters:  # that of the host application stays
+        sqlite3.register_adapter(_kind, _adapter)
