@@ -252,12 +252,15 @@ def test_a_file_with_faults_does_not_stop_a_revocation(
     registry.revoke(SessionFilter(username="alice"), note="lost device")
     warnings: list[str] = []
     with Registry.open(home, clock=clock, warn=warnings.append) as other:
-        write_receivers(home, "version: 1\nreceivers: {}\n")
+        write_receivers(home, "version: 1\nreceivers:\n")
         assert other.revoke(SessionFilter(username="bob"), note="lost device").revoked == 1
         (home / "receivers.yaml").chmod(0o644)
         assert other.revoke(SessionFilter(username="carol"), note="lost device").revoked == 1
     before = "the receivers that were read before are told"
-    assert warnings[0] == f"receivers.yaml:2:12: 'receivers' must not be empty: {before}"
+    assert (
+        warnings[0]
+        == f"receivers.yaml:2:11: 'receivers' must be a mapping, `name: value` on lines of its own: {before}"
+    )
     assert "open to others" in warnings[1]
     (home / "receivers.yaml").chmod(0o600)
     subscribe(home, receiver)

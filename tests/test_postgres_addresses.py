@@ -142,3 +142,19 @@ def test_a_number_that_the_driver_cannot_read_is_refused(installed: Authctl):
     ran = installed("--registry", "postgresql://localhost/db?connect_timeout=soon", "sessions", "list")
     assert (ran.code, ran.out) == (2, "")
     assert "connect_timeout" in ran.err
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "abc", "-1", "5432,70000", "\u0665"])
+def test_a_port_that_no_server_has_is_refused(tmp_path: Path, port: str):
+    """Exit 2, and not an error of the resolver of names."""
+    with pytest.raises(InvalidInput, match="not a port of a server"):
+        parameters(f"postgresql://localhost,localhost/registry?port={port}", HOME=str(tmp_path))
+    assert parameters("postgresql://a,b/registry?port=5432,65535&sslmode=verify-full", HOME=str(tmp_path))["port"]
+
+
+@pytest.mark.parametrize("option", ["sslmode=much", "gssencmode=much", "ssl_min_protocol_version=much", "port=1,2"])
+def test_a_value_that_libpq_does_not_know_is_refused(installed: Authctl, option: str):
+    """Exit 2, though libpq finds it only when it connects; nothing was asked of any server."""
+    ran = installed("--registry", f"postgresql:///db?{option}", "sessions", "list")
+    assert (ran.code, ran.out) == (2, ""), ran.err
+    assert "connection is bad" not in ran.err

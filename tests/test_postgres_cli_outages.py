@@ -124,7 +124,7 @@ ALL_TABLES = "LOCK TABLE sessions, registry, schema_version IN ACCESS EXCLUSIVE 
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("statement_timeout", "the server cancelled the statement"),
+        ("statement_timeout", "the server cancelled the statement\nauthctl: hint: see: statement_timeout of the role"),
         ("lock_timeout", "it is locked by another process"),
     ],
 )
@@ -162,7 +162,7 @@ def test_a_command_that_stands_still(place: Place):
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGCONT)
     code, err = place.end(process)
-    assert (code, "the change stood still for too long, and the server ended it" in err) == (6, True), err
+    assert (code, "the transaction stood still for too long, and the server ended it" in err) == (6, True), err
     assert place.run(*VERIFY)[0] == 0
 
 

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from authctl.errors import Refused
+from authctl.errors import InvalidInput, Refused
 from authctl.store.postgres.versions import SCHEMA_VERSION
 from tests.postgres_server import Server, new_server, why_not
 
@@ -72,6 +72,8 @@ def odd_database(postgres_server: Server) -> Iterator[str]:
     ("how", "check", "words"),
     [
         ("ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'", "encoding", "SQL_ASCII, not UTF8"),
+        ("ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'", "encoding", "LATIN1, not UTF8"),
+        ("ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'", "search", "Cyrillic and Japanese"),
         ("ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'", "search", "Cyrillic and Japanese"),
     ],
 )
@@ -228,3 +230,16 @@ def test_the_statements_for_an_administrator(postgres_server: Server):
         postgres_server.execute('DROP DATABASE IF EXISTS "the ""registry""" WITH (FORCE)')
         postgres_server.execute('DROP ROLE IF EXISTS "its owner"')
         postgres_server.execute('DROP ROLE IF EXISTS "the ""registry""_app"')
+
+
+def test_the_statements_are_those_of_the_database_that_the_address_names(monkeypatch: pytest.MonkeyPatch):
+    """Without a database it is that of its user, as libpq has it; the role of the hosts owns nothing."""
+    for name in ("PGUSER", "PGDATABASE"):
+        monkeypatch.delenv(name, raising=False)
+    assert 'CREATE DATABASE "keeper" OWNER "keeper"' in statements(read_address("postgresql://keeper@localhost"))
+    with pytest.raises(InvalidInput, match="names no owner"):
+        statements(read_address("postgresql://localhost/registry"))
+    with pytest.raises(InvalidInput, match="the role of the hosts, registry_app"):
+        statements(read_address("postgresql://registry_app@localhost/registry"))
+    monkeypatch.setenv("PGUSER", "keeper")
+    assert 'CREATE DATABASE "registry" OWNER "keeper"' in statements(read_address("postgresql://localhost/registry"))

@@ -62,7 +62,7 @@ def test_no_file_means_no_receiver(registry: Registry, home: Path, authctl: Auth
 ONE = "version: 1\nreceivers:\n  a: {command: [/x], events: [session-revoked]}\n"
 FAULTS = {
     "receivers: {a: {command: [/x], events: [session-ended]}}": "1:1: 'version' is missing",
-    "version: 1\nreceivers: {}": "2:12: 'receivers' must not be empty",
+    "version: 1\nreceivers: []": "2:12: 'receivers' must be a mapping, `name: value` on lines of its own",
     "version: 1\nreceivers: {a: {events: [session-ended]}}": "2:16: 'a' needs one of command, push and webhook",
     "version: 1\nreceivers: {a: {command: [/x]}}": "2:16: 'events' is missing",
     "version: 1\nreceivers: {a: {command: [x], events: [session-ended]}}": (

@@ -81,3 +81,31 @@ def test_a_file_that_is_missing_is_unavailable(tmp_path: Path):
     """By a URL as by a path."""
     with pytest.raises(RegistryUnavailable, match="no registry"):
         open_store(f"sqlite://{tmp_path}/registry.db")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"host=db dbname=registry password={PASSWORD}",
+        f" password={PASSWORD} host=db",
+        "dbname=registry",
+        "postgresql:registry",
+        "Postgres:/registry",
+        "jdbc:postgresql:registry",
+    ],
+)
+def test_an_address_in_another_form_is_no_file(authctl, tmp_path: Path, monkeypatch, text: str):
+    """It is refused without a word of it, which may be a password; `init` would make a file of that name."""
+    monkeypatch.chdir(tmp_path)
+    for command in (["init"], ["sessions", "list"], ["doctor"], ["--nothing"]):
+        done = authctl("--registry", text, *command)
+        assert done.code == 2
+        assert PASSWORD not in done.out + done.err
+    assert "the address of a database is a URL or the name of a service" in authctl("--registry", text, "init").err
+    assert not list(tmp_path.iterdir())
+    assert read_location(f"./{text}") == Path(text)
+
+
+def test_the_scheme_of_an_address_may_be_in_any_case():
+    """As in every URL; the driver knows it in lower case alone."""
+    assert read_location("PostgreSQL://Alice@DB/Registry") == "postgresql://Alice@DB/Registry"

@@ -13,6 +13,7 @@ from authctl.cli.streams import print_message
 from authctl.errors import InvalidInput
 from authctl.files import resolved
 from authctl.names import counted
+from authctl.registry_locations import is_address
 from authctl.visible_text import visible
 
 if TYPE_CHECKING:
@@ -155,7 +156,5 @@ def _next_step(cli: Cli, outcome: "MoveOutcome") -> str:
     """How every process finds the registry from now on."""
     if outcome.moved_to == str(resolved(cli.installation_home.folder / "registry.db")):
         return "the registry is in the home now: remove AUTHCTL_REGISTRY and --registry wherever they are set"
-    role = (
-        ", with the role of the hosts" if "://" in outcome.moved_to or outcome.moved_to.startswith("service=") else ""
-    )
+    role = "; put the role of the hosts in the place of the owner" if is_address(outcome.moved_to) else ""
     return f"set the new place for every process{role}: export AUTHCTL_REGISTRY={quote(outcome.moved_to)}"

@@ -135,7 +135,7 @@ class File(Strict):
     """The whole file."""
 
     version: Version
-    receivers: Annotated[dict[Name, WrittenReceiver], Field(min_length=1)]
+    receivers: dict[Name, WrittenReceiver]
 
 
 def note_contradictions(file: File, document: Document) -> None:

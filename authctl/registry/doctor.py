@@ -97,14 +97,15 @@ def examine(home: Home, installation: Installation | None = None) -> list[Findin
     findings = [*_check_files(home)]
     with ExitStack() as opened:
         try:
-            findings += [_of_store(name, health) for name, health in location_health(home.registry)]
+            for name, health in location_health(home.registry):
+                findings.append(_of_store(name, health))  # those before an error stay
             if installation is None:
                 installation = Installation(home, open_store(home.registry), None, lambda _text: None)
                 opened.callback(installation.close)
             with installation.snapshot():
                 pass
         except AuthctlError as error:
-            return [*findings, Finding("registry", ok=False, found=error.message, next=error.hint)]
+            return [*findings, _of_error("registry", error)]
         findings.append(Finding("registry", ok=True, found=str(home.registry)))
         findings += _check_move(installation)
         return findings + [_finding(name, check, installation) for name, check in _CHECKS.items()]
@@ -115,7 +116,12 @@ def _finding(name: str, check: Callable[[Installation], Finding], installation: 
     try:
         return check(installation)
     except AuthctlError as error:
-        return Finding(name, ok=False, found=error.message, next=error.hint)
+        return _of_error(name, error)
+
+
+def _of_error(check: str, error: AuthctlError) -> Finding:
+    """The finding of a check that raised an error; the advice to run the doctor is no news in its own report."""
+    return Finding(check, ok=False, found=error.message, next=None if error.hint == "authctl doctor" else error.hint)
 
 
 def _keep_events_ended(unit: UnitOfWork) -> None:
@@ -275,11 +281,13 @@ def _check_receivers(installation: Installation) -> Finding:
     from authctl.registry.receivers import Receivers
 
     receivers = Receivers(installation).by_name()
+    # decision 346: a host without the file leaves deliveries to another one
+    is_elsewhere = isinstance(installation.home.registry, str) and not installation.home.receivers.exists()
     with installation.snapshot() as (view, now):
         counts = view.outbox_counts()
         pauses = view.pauses()
     for count in counts:
-        problem = _delivery_problem(count, now, is_known=names.fold(count.receiver) in receivers)
+        problem = _delivery_problem(count, now, is_known=is_elsewhere or names.fold(count.receiver) in receivers)
         if problem is not None:
             pause = pauses.get(names.fold(count.receiver))
             reason = f"; last failure: {pause.reason}" if pause else ""

@@ -104,7 +104,7 @@ class Installation:
         """The announcements to receivers; a list does not need them."""
         from authctl.registry.outbox import Outbox
 
-        return Outbox(self.home.receivers, self.warn)
+        return Outbox(self.home, self.warn)
 
     def warn(self, text: str) -> None:
         """Pass a warning to the caller who opened the registry; each text once."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from authctl.model import AuditEvent
     from authctl.model.deliveries import Subscription
     from authctl.registry.unit_of_work import UnitOfWork
+    from authctl.settings import Home
     from authctl.store.protocol import View
     from authctl.store.protocol.outbox import ReadSubscriptions
 
@@ -30,8 +31,9 @@ FileState = tuple[int, ...]
 class Outbox:
     """The outbox of an installation, and the receivers file that decides who is told."""
 
-    def __init__(self, file: "Path", warn: Callable[[str], None]) -> None:
-        self._file = file
+    def __init__(self, home: "Home", warn: Callable[[str], None]) -> None:
+        self._file = home.receivers
+        self._has_hosts = isinstance(home.registry, str)
         self._warn = warn
         self._seen: tuple[FileState, bytes] | None = None
 
@@ -61,12 +63,17 @@ class Outbox:
             unit.tx.announce(decision, wanted)
 
     def _subscriptions(self, unit: "UnitOfWork", known: "ReadSubscriptions | None") -> "Sequence[Subscription]":
-        """The subscriptions of the file, which is parsed only where it has changed; of one with faults those that were read before."""
+        """The subscriptions of the file, which is parsed only where it has changed.
+
+        Those that were read before if it has faults, or is on another host of the registry.
+        """
         # decision 232: a fault in the file must not stop a revocation
         try:
             state = _state_of(self._file)
             if known is not None and self._seen == (state, known.digest):
                 return known.subscriptions
+            if known is not None and self._has_hosts and not self._file.exists():
+                return known.subscriptions  # decision 346: the file is on another host, which told the registry of it
             raw = self._read()
             digest = _digest(raw)
             if known is None or known.digest != digest:

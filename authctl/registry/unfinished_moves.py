@@ -162,7 +162,7 @@ class _Giver(NamedTuple):
                 raise moved
             warn = self.warn or warning_in_log
             now, clock = RegistryClock(self.clock, warn, tx.clock).present(tx)
-            unit = UnitOfWork(tx, now, self.actor, clock, Outbox(self.home.receivers, warn).announce)
+            unit = UnitOfWork(tx, now, self.actor, clock, Outbox(self.home, warn).announce)
             self._record(unit, done)
             tx.record_time(unit.now)
             event = unit.recorded[-1]

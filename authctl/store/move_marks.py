@@ -6,6 +6,7 @@ See docs/glossary.md#move.
 from pathlib import Path
 
 from authctl.errors import RegistryMoved, RegistryUnavailable
+from authctl.registry_locations import is_address
 
 COLUMNS = "moved_to, moving_to, arriving_from"
 """The columns of the table `registry` that `check` judges, in their order."""
@@ -30,6 +31,7 @@ def moved(place: Path | str, moved_to: str, *, is_finished: bool) -> RegistryMov
     message = f"the registry at {place} was moved to {moved_to}"
     if is_finished:
         new = quote(moved_to)
-        return RegistryMoved(message, f"authctl --registry {new} COMMAND, or AUTHCTL_REGISTRY={new}", moved_to)
+        role = ", with the role of the hosts in it" if is_address(moved_to) else ""
+        return RegistryMoved(message, f"authctl --registry {new} COMMAND, or AUTHCTL_REGISTRY={new}{role}", moved_to)
     hint = f"authctl registry move --to {quote(moved_to)}; to give the move up: {RegistryMoved.give_up}"
     return RegistryMoved(f"{message}, and the move was not finished", hint, moved_to)

@@ -20,6 +20,7 @@ _SERVICE = "service="
 _POOLER = "pooler"
 _HINT = "postgresql://USER@HOST/DATABASE, or service=NAME"
 _TRUSTED = "verify-full"
+_PORTS = 65_536
 
 _USUAL = {
     "connect_timeout": "10",
@@ -92,6 +93,9 @@ def _parameters(url: str) -> dict[str, str]:
         found = psycopg.conninfo.conninfo_to_dict(url)
     except (psycopg.ProgrammingError, UnicodeDecodeError):
         raise InvalidInput(f"not the address of a PostgreSQL database: {quoted(url)}", _HINT) from None
+    for port in str(found.get("port") or "").split(","):
+        if port and not (port.isascii() and port.isdigit() and 0 < int(port) < _PORTS):
+            raise InvalidInput(f"not a port of a server: {quoted(port)}", _HINT)
     return {name: str(value) for name, value in found.items()}
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 CHECK_TURN = "SELECT 1 / (turn = $1::bigint)::integer FROM registry"
 """Fails if another change than the one of that turn was the last that held the gate alone: its error ends the whole message."""
 _DIVISION_BY_ZERO = "22012"
+BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+"""Begins a transaction that changes something; the role or database may have another level by default."""
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
@@ -89,12 +91,17 @@ def connect(address: Address, *, patience: float | None = None) -> Connection:
     try:
         connection = Connection.connect(psycopg.conninfo.make_conninfo("", **address.parameters), autocommit=True)
     except psycopg.ProgrammingError as error:  # the driver reads some of them itself, such as `connect_timeout`
-        raise InvalidInput(f"not the address of a PostgreSQL database: {quoted(str(address))}: {error}") from None
+        raise InvalidInput(
+            f"not the address of a PostgreSQL database: {quoted(str(address))}: {str(error).strip()}"
+        ) from None
     connection.address = str(address)
     connection.patience = patience
     connection.add_notice_handler(connection.keep_warning)
     if address.is_pooled:
         connection.prepare_threshold = None
+    # Else the driver doubles the backslash in binary values that it sends as texts, and other bytes are stored.
+    if connection.pgconn.parameter_status(b"standard_conforming_strings") == b"off":
+        connection.execute("SET standard_conforming_strings = on", prepare=False)
     return connection
 
 

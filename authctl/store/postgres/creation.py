@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from authctl.errors import Refused
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.change import PostgresChange
-from authctl.store.postgres.connection import Connection, connect, gate_key
+from authctl.store.postgres.connection import BEGIN, Connection, connect, gate_key
 from authctl.store.postgres.errors import translated_errors
 from authctl.store.postgres.facts import READ_FACTS, SERVER_CLOCK, facts
 from authctl.store.postgres.loading import Source, load_new
@@ -79,7 +79,7 @@ def _making(address: Address, replaces: str | None = None) -> Iterator[Connectio
     check_server(address)
     with translated_errors(str(address)), closing(connect(address)) as connection:
         # The second of two `init` at once waits for the first one, and then finds its registry.
-        connection.execute(f"BEGIN; SELECT pg_advisory_xact_lock({gate_key('', 'creation')})", prepare=False)
+        connection.execute(f"{BEGIN}; SELECT pg_advisory_xact_lock({gate_key('', 'creation')})", prepare=False)
         marks = read_marks(connection)
         if marks is not None:
             if marks.registry_id != replaces or marks.arriving_from is None:

@@ -3,9 +3,11 @@
 An error without a SQLSTATE comes from the driver: the connection could not be made, or was lost.
 """
 
+import re
 from types import TracebackType
 
-from authctl.errors import AuthctlError, DiskFull, IntegrityFailure, RegistryLocked, RegistryUnavailable
+from authctl.errors import AuthctlError, DiskFull, IntegrityFailure, InvalidInput, RegistryLocked, RegistryUnavailable
+from authctl.registry_locations import LOG_IN_FILES
 from authctl.store.postgres.library import psycopg
 
 LOCKED = "55P03"
@@ -22,8 +24,8 @@ _UNAVAILABLE = {
     NO_ROOM: "the disk of the server is full",
     READ_ONLY: "the server takes no changes: it is a standby, or read-only",
     NOT_SUPPORTED: "the server does not support what a registry needs: it is a standby, or not PostgreSQL",
-    "25P03": "the change stood still for too long, and the server ended it",
-    "25P04": "the change took too long, and the server ended it",
+    "25P03": "the transaction stood still for too long, and the server ended it",
+    "25P04": "the transaction took too long, and the server ended it",
     NO_RIGHTS: "the role has too few rights",
     "53200": "the server has too little memory",
     "53300": "the server has too many connections",
@@ -44,8 +46,13 @@ _UNAVAILABLE_CLASSES = {
     "53": "the server lacks resources",
     "57": "the server ended the statement",
 }
+_SETTING = "see: {} of the role, the database and the server"
+_TO_LOG_IN = f"write it to {LOG_IN_FILES}"
 _HINTS = {
-    "28P01": "see: ~/.pgpass",
+    "28P01": _TO_LOG_IN,
+    "57014": _SETTING.format("statement_timeout"),
+    "25P03": _SETTING.format("idle_in_transaction_session_timeout"),
+    "25P04": _SETTING.format("transaction_timeout"),
     NO_RIGHTS: "authctl init --print-sql",
     "53300": "a larger max_connections, or a pooler: ?pooler=transaction",
 }
@@ -101,15 +108,28 @@ def translated_error(error: BaseException, place: str) -> AuthctlError | None:
     return None if why is None else _KINDS.get(code, RegistryUnavailable)(f"{unusable}: {why}", _HINTS.get(code))
 
 
-def _of_driver(error: psycopg.Error, unusable: str) -> RegistryUnavailable:
+_BEGINNING = re.compile(r"connection (failed|is bad): ")
+"""The words of the driver before those of libpq, which tell the same."""
+_INVALID = re.compile(r"(connection is bad: )?(invalid|could not match) ")
+"""Errors of libpq about a parameter, before it connects."""
+_HINTS_OF_DRIVER = {
+    re.compile(r"\bpassword\b"): _TO_LOG_IN,
+    re.compile(r"root certificate"): "install the certificate of its authority: ?sslrootcert=FILE",
+    re.compile(r'database ".*" does not exist'): "to make it: authctl init --print-sql",
+}
+"""Hints for errors of a connection, which have no SQLSTATE, by a part of their text."""
+
+
+def _of_driver(error: psycopg.Error, unusable: str) -> AuthctlError:
     """The error of a connection that could not be made, or was lost."""
     text = str(error)
     if "session is read-only" in text or "server is in hot standby mode" in text:
         return RegistryUnavailable(f"{unusable}: {_UNAVAILABLE[READ_ONLY]}")
     if is_too_late(error):
         return RegistryUnavailable(f"{unusable}: the server is there, and does not answer")
-    hint = "install the certificate of its authority: ?sslrootcert=FILE" if "root certificate" in text else None
-    return RegistryUnavailable(f"{unusable}: {_first_line(error)}", hint)
+    kind = InvalidInput if _INVALID.match(text) else RegistryUnavailable
+    hint = next((hint for pattern, hint in _HINTS_OF_DRIVER.items() if pattern.search(text)), None)
+    return kind(f"{unusable}: {_BEGINNING.sub('', _first_line(error), count=1)}", hint)
 
 
 def _first_line(error: psycopg.Error) -> str:

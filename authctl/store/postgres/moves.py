@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from authctl.errors import Refused, RegistryUnavailable
 from authctl.store import move_marks
 from authctl.store.postgres.addresses import Address
-from authctl.store.postgres.connection import Connection, connect, gate_key
+from authctl.store.postgres.connection import BEGIN, Connection, connect, gate_key
 from authctl.store.postgres.errors import translated_errors
 from authctl.store.postgres.library import psycopg
 from authctl.store.postgres.shared_connection import one_row
@@ -60,7 +60,7 @@ def drop(connection: Connection) -> None:
 def drop_arrived(address: Address, registry_id: str) -> bool:
     """Remove the copy of that registry at an address, if it never opened. Returns whether there was one."""
     with translated_errors(str(address)), closing(connect(address, patience=_PATIENCE)) as connection:
-        connection.execute("BEGIN", prepare=False)
+        connection.execute(BEGIN, prepare=False)
         if read_marks(connection) is None:
             return False
         # nobody opens it between the question and the removal
@@ -92,7 +92,7 @@ def reopening(address: Address) -> Iterator["PostgresChange | None"]:
     with translated_errors(str(address)), closing(connect(address, patience=_PATIENCE)) as connection:
         marks = read_marks(connection)
         key = gate_key(marks.registry_id if marks else "")
-        connection.execute(f"BEGIN; SELECT pg_advisory_xact_lock({key})", prepare=False)
+        connection.execute(f"{BEGIN}; SELECT pg_advisory_xact_lock({key})", prepare=False)
         sql = (
             "UPDATE registry SET moved_to = NULL, moving_to = NULL WHERE moved_to IS NOT NULL AND moving_to IS NOT NULL"
         )

@@ -5,7 +5,7 @@ Each check tries the thing itself where it can: there are servers that speak the
 
 import os
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 from authctl.errors import Refused
@@ -104,8 +104,11 @@ def _trigrams(connection: Connection) -> Health:
     ) as error:
         why = str(error).splitlines()[0]
         return Health(ok=False, found=f"pg_trgm cannot be made: {why}", hint="as a superuser: CREATE EXTENSION pg_trgm")
+    except psycopg.errors.UntranslatableCharacter:  # the encoding has no such letters
+        blind = list(_SAMPLES)
     finally:
-        connection.execute("ROLLBACK")
+        with suppress(psycopg.OperationalError):  # a server that has ended the connection has given its reason
+            connection.execute("ROLLBACK")
     if blind:
         return Health(
             ok=False, found=f"searching would not find {' and '.join(blind)} texts: LC_CTYPE", hint=_MAKE_ANEW

@@ -84,16 +84,12 @@ def diagnosis(connection: "Connection") -> Health:
     role = _one(connection, _ROLE)
     if not lacking:
         return Health(ok=True, found=f"{role} has all rights that a registry needs")
-    found = ", ".join(f"{' and '.join(rights)} on {name}" for (_, name), rights in lacking.items())
-    return Health(ok=False, found=f"{role} lacks {found}", hint=_grants(lacking, role))
-
-
-def _grants(lacking: "dict[tuple[str, str], list[str]]", role: str) -> str:
-    """The statements that give what is lacking, one for all tables that lack the same."""
     alike: dict[tuple[str, str], list[str]] = {}
     for (kind, name), rights in lacking.items():
         alike.setdefault((kind, ", ".join(rights)), []).append(name)
-    return "; ".join(f"GRANT {rights} ON {kind}{', '.join(names)} TO {role}" for (kind, rights), names in alike.items())
+    found = "; ".join(f"{rights} on {', '.join(names)}" for (_, rights), names in alike.items())
+    grants = (f"GRANT {rights} ON {kind}{', '.join(names)} TO {role}" for (kind, rights), names in alike.items())
+    return Health(ok=False, found=f"{role} lacks {found}", hint="; ".join(grants))
 
 
 def _one(connection: "Connection", sql: str) -> Any:

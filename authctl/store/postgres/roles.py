@@ -4,6 +4,7 @@ The owner makes and upgrades the registry. The role of the application can neith
 change the schema; a host that only works with the registry has that role.
 """
 
+import os
 from typing import Any
 
 from authctl.errors import InvalidInput
@@ -11,6 +12,7 @@ from authctl.names import quoted
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.connection import Connection
 from authctl.store.postgres.library import psycopg
+from authctl.visible_text import visible
 
 AUDIT_LOG = "audit_events"
 
@@ -40,10 +42,16 @@ _TO_REVOKE = (
 
 
 def statements(address: Address) -> str:
-    """The statements that make the database of an address: its owner is the user of the address."""
-    database = address.parameters.get("dbname", "authctl")
-    owner = address.parameters.get("user", f"{database}_owner")
+    """The statements that make the database of an address: its owner is the user of the address. Raises InvalidInput without one."""
+    # as libpq finds both: the user of the system owns no registry, so that one is not taken
+    owner = address.parameters.get("user") or os.environ.get("PGUSER")
+    if not owner:
+        raise InvalidInput(f"the address names no owner of the database: {address}", "postgresql://OWNER@HOST/DATABASE")
+    database = address.parameters.get("dbname") or os.environ.get("PGDATABASE") or owner
     application = f"{database}_app"
+    if owner == application:
+        message = f"the address names the role of the hosts, {visible(owner)}, which cannot own the database"
+        raise InvalidInput(message, f"name another owner: postgresql://{database}_owner@HOST/DATABASE")
     return _STATEMENTS.format(
         database=_quoted(database),
         owner=_quoted(owner),

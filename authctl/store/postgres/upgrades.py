@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from authctl.errors import RegistryUnavailable
 from authctl.store.postgres import versions
-from authctl.store.postgres.connection import connect, gate_key
+from authctl.store.postgres.connection import BEGIN, connect, gate_key
 from authctl.store.postgres.errors import (
     DEADLOCK,
     LOCKED,
@@ -110,7 +110,7 @@ def upgrade(address: "Address") -> None:
 
 def _upgrade(connection: "Connection", address: "Address", key: int) -> None:
     """Take the steps that are missing, alone behind the gate."""
-    connection.execute(f"BEGIN; SET LOCAL lock_timeout = {_GATE_SECONDS * 1000}; {_NO_TIME_LIMITS}", prepare=False)
+    connection.execute(f"{BEGIN}; SET LOCAL lock_timeout = {_GATE_SECONDS * 1000}; {_NO_TIME_LIMITS}", prepare=False)
     # By a statement of its own: the snapshot of a statement that takes a lock is older than the lock.
     connection.execute(f"SELECT pg_advisory_xact_lock({key})", prepare=False)
     version = _version(connection)

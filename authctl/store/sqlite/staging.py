@@ -18,6 +18,10 @@ from authctl.errors import RegistryUnavailable
 from authctl.store.protocol.imports import StagedKey, StagedRow
 from authctl.store.sqlite.library import sqlite3
 
+_TABLES = (
+    "staged (key BLOB, key_without_user BLOB, at INTEGER, content BLOB, line INTEGER, listed_at INTEGER)",
+    "seen (event_id TEXT PRIMARY KEY) WITHOUT ROWID",
+)
 _ROWS_AT_ONCE = 1_000
 _ROW = "at, content, line, listed_at"
 _NEW = tuple.__new__
@@ -64,7 +68,7 @@ _FOLDERS = ("/var/tmp", "/usr/tmp", "/tmp")  # noqa: S108  # a file there gets a
 
 @_translated_errors()
 def _temporary_database() -> sqlite3.Connection:
-    """An empty database in a file without a name.
+    """A database in a file without a name, with empty tables.
 
     SQLite has temporary databases of its own. pysqlite3 keeps them in memory, however large they are (decision 172).
     """
@@ -79,6 +83,8 @@ def _temporary_database() -> sqlite3.Connection:
         # Nothing to roll back to: after an error the whole file is thrown away. Nobody else opens it, and it need not last.
         for pragma in ("journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE"):
             connection.execute(f"PRAGMA {pragma}")
+        for table in _TABLES:
+            connection.execute(f"CREATE TABLE {table}")
     finally:
         Path(path).unlink()
     return connection
@@ -100,9 +106,6 @@ class SqliteStaging:
 
     def __init__(self) -> None:
         self.connection = _temporary_database()
-        self.connection.execute(
-            "CREATE TABLE staged (key BLOB, key_without_user BLOB, at INTEGER, content BLOB, line INTEGER, listed_at INTEGER)"
-        )
         self._event_ids = _EventIds(self.connection)
         self.connection.execute("BEGIN")
         self._waiting: list[tuple[Any, ...]] = []
@@ -199,7 +202,6 @@ class _EventIds:
     """The event ids of an import. They are stored in batches: 1.8 µs an id at a million, where one by one took 4.9."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        connection.execute("CREATE TABLE seen (event_id TEXT PRIMARY KEY) WITHOUT ROWID")
         self._connection = connection
         self._bitmap = bytearray(_BITMAP_BYTES)
         """A bit for each hash of an id: an id whose bit is not set is new, and needs no look into the table."""
