@@ -89,7 +89,7 @@ def keys_of(texts: Texts) -> list[str]:
 
 def only_id(selection: SessionFilter) -> str | None:
     """The id of a filter that names one session; None for any other filter, and for an id that no database can store."""
-    # To read a list of one takes SQLite longer than the session itself.
+    # To read a list of one takes a database longer than the session itself.
     return selection.ids[0] if len(selection.ids) == 1 and is_storable(selection.ids[0]) else None
 
 
