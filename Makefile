@@ -96,10 +96,10 @@ bench: $(VENV)/ready .venv-peers/ready ## every ratio beside what is owed, at si
 	$(BENCH)/console.py 100000
 	$(BENCH)/writes.py 10000 100000
 	$(BENCH)/bulk.py 50000
-	$(BENCH)/imports.py 50000
+	$(BENCH)/imports.py 20000
 	$(BENCH)/growth.py 10000 50000
 	$(BENCH)/disk.py 50000
-	$(BENCH)/peers.py 20000
+	$(BENCH)/peers.py 8000
 	$(BENCH)/continuity.py 20000
 	$(BENCH)/door.py 20000
 	$(BENCH)/delivering.py 20000 200000
