@@ -324,7 +324,9 @@ def test_the_line_of_a_registry_is_found_among_many(tmp_path: Path):
     moved = b"\n" + file.read_bytes()
     file.chmod(0o600)
     file.write_bytes(moved)
-    assert [audit_head.read(file, registry_id) for registry_id in ids] == [None] * len(ids), "none begins at its own place"
+    assert [audit_head.read(file, registry_id) for registry_id in ids] == [None] * len(ids), (
+        "none begins at its own place"
+    )
 
 
 def test_j3_a_late_writer_does_not_bring_an_old_head_back(registry: Registry, home: Path):
