@@ -166,6 +166,11 @@ def _fixed(duration: Duration, text: str) -> int:
     return duration.microseconds
 
 
+def parse_age(text: str, now: int) -> int:
+    """Read an age, with calendar months counted back from `now`, as microseconds. Raises InvalidInput."""
+    return now - parse_duration(text).before(now)
+
+
 def format_timeout(microseconds: int) -> str:
     """The inverse of `parse_timeout`, and of `parse_length`."""
     return "never" if microseconds >= NEVER else str(Duration(0, microseconds))

@@ -28,7 +28,7 @@ _ID_CHARACTERS = _ID_LETTERS + "23456789"
 _ID_LENGTH = 16
 _WORDS_SIZE = _ID_LENGTH // 4 * 8
 _ID_PREFIX = f"[{_ID_LETTERS}][{_ID_CHARACTERS}]{{0,{_ID_LENGTH - 1}}}"
-_TOKEN = r"(?ai)(ac[ars]t_)[0-9a-f]*|[0-9a-f]{32,}"  # noqa: S105  # a pattern
+_TOKEN = r"(?ai)(ac[ars]t_)[0-9a-f]*(?:\.{3})?|[0-9a-f]{32,}"  # noqa: S105  # a pattern
 _NOT_STORED = "[\0\ud800-\udfff]"
 """NUL, and lone surrogates. Patterns stand here as texts: `re` compiles each at its first use, which costs more than a module."""
 
@@ -101,6 +101,11 @@ def source_name(name: str) -> str:
 def client_name(name: str) -> str:
     """The name of a client of the door. Raises InvalidInput as `username`."""
     return _name(name, "client name")
+
+
+def receiver_name(name: str) -> str:
+    """The name of a receiver. Raises InvalidInput as `username`."""
+    return _name(name, "receiver name")
 
 
 def _name(name: str, kind: str) -> str:

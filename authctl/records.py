@@ -71,10 +71,10 @@ def session(session_: "Session") -> Record:
     }
 
 
-def shown_session(session_: "Session") -> Record:
-    """A session by itself, with its first deadline and the facts about its tokens."""
+def shown_session(session_: "Session", deliveries: list[Record]) -> Record:
+    """A session by itself, with its first deadline, the facts about its tokens and its deliveries; its source is last, as in a list."""
     ended = session_.expires_at >= NEVER or session_.ended_by is not None
-    return {
+    record = {
         **session(session_),
         "expires_by": None if ended else session_.first_deadline,
         "tokens": session_.tokens,
@@ -89,7 +89,9 @@ def shown_session(session_: "Session") -> Record:
         "held_by_continuity": session_.is_held,
         "held_until": instant(session_.ends_at) if session_.is_held else None,
         "used_after_end_at": instant(session_.used_after_end_at),
+        "deliveries": deliveries,
     }
+    return record | {name: record.pop(name) for name in ("source", "source_id")}
 
 
 def issued(tokens: "Issued") -> Record:
@@ -273,15 +275,7 @@ def retirement(outcome: "RetireOutcome") -> Record:
 
 def acceptance(outcome: "AcceptOutcome") -> Record:
     """The outcome of accepting the present chain."""
-    return {
-        "seq": outcome.seq,
-        "hash": outcome.hash,
-        "at": instant(outcome.at),
-        "actor": outcome.actor,
-        "note": outcome.note,
-        "known": outcome.known,
-        "ended": outcome.ended,
-    }
+    return outcome._asdict() | {"at": instant(outcome.at)}
 
 
 def backup(outcome: "BackupOutcome") -> Record:

@@ -1,6 +1,6 @@
 """Checks plain data against a pydantic model, and words the faults in our own terms."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from difflib import get_close_matches
 from functools import cache
@@ -27,6 +27,9 @@ _WORDING = {
     "list_type": "must be a list",
     "bool_type": "must be true or false",
     "too_short": "must not be empty",
+    "int_type": "must be a whole number",
+    "greater_than_equal": "must be {ge} or more",
+    "less_than_equal": "must be {le:,} or less",
 }
 
 
@@ -120,12 +123,31 @@ def validated(model: type[Model], document: Document) -> Model:
     Fields that are wrong by themselves are left out of the value, so that the caller can check contradictions
     between the others before it raises all faults. Raises InvalidFile where too little is left for that.
     """
+    value, data = _valid_part(model, document)
+    # decision 349: most fields refuse null by themselves, as another type; one that has none by default does not
+    for path in _without_value(data):
+        written = names.quoted(str(path[-1]))
+        document.fault(document.value_position(path), f"{written} has no value: write one, or leave it out")
+    return value
+
+
+def _without_value(data: Any, path: Path = ()) -> Iterator[Path]:
+    """The fields that are written without a value. Each would mean its default without a word, as a forgotten timeout no limit."""
+    parts = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in parts:
+        if value is None:
+            yield (*path, key)
+        yield from _without_value(value, (*path, key))
+
+
+def _valid_part(model: type[Model], document: Document) -> tuple[Model, Any]:
+    """The value, and the data that it was made of."""
     # decision 15: pydantic checks the shapes, the messages are our own
     data = document.data
     gone: set[Path] = set()
     while True:
         try:
-            return model.model_validate(data)
+            return model.model_validate(data), data
         except ValidationError as error:
             details = error.errors(include_url=False)[: MOST_FAULTS + 1]
         # Pydantic reports a removed field again as missing: each fault is noted once.
@@ -176,7 +198,8 @@ def _fault(document: Document, detail: ErrorDetails, model: type[BaseModel]) -> 
         document.fault(document.value_position(path[:-1]), f"{last} is missing")
     else:
         position = document.key_position(path) if is_key else document.value_position(path)
-        wording = _WORDING.get(detail["type"], detail["msg"])
+        own = _WORDING.get(detail["type"])
+        wording = detail["msg"] if own is None else own.format(**detail.get("ctx", {}))
         document.fault(position, f"{last} {wording}" if wording.startswith("must") else f"{last}: {wording}")
 
 

@@ -132,7 +132,7 @@ READINGS = {
             '"session_expires_at":',
             "HTTP/1.1 200 OK",
             "x-auth-user: alice",
-            '{"active":false}',
+            '{"active": false}',
             '{"action":"wipe"}',
             '{"action":"none","wipe":"acknowledged"}',
             "client shop",

@@ -62,7 +62,7 @@ def issued(registry: Registry) -> Issued:
 
 def test_every_field_of_a_session_is_shown_or_named_here(registry: Registry):
     """A new field of `Session` is shown by `sessions show`, or is listed above with its reason."""
-    shown = records.shown_session(issued(registry).session).keys()
+    shown = records.shown_session(issued(registry).session, []).keys()
     assert [name for name in Session._fields if name not in shown and name not in NOT_SHOWN] == []
     assert [name for name in NOT_SHOWN if name in shown or name not in Session._fields] == []
 

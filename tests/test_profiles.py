@@ -464,7 +464,7 @@ def written_profiles(draw: st.DrawFn, name: str) -> Profile:
 
 def as_written(document: dict) -> dict:
     """A profile's document without the fields that a file may not state, since they follow from others."""
-    optional = ("bind", "conditions", "authenticator", "cache", "scope")
+    optional = ("description", "bind", "conditions", "authenticator", "cache", "scope")
     written = {name: value for name, value in document.items() if name not in optional or value is not None}
     enforced = any(document["authentication"].values())
     if document["browser"] or document["tokens"] == "requested" or enforced:

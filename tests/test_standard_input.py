@@ -196,11 +196,11 @@ def test_what_can_be_no_id_and_no_token_ends_nothing(installed: Authctl, text: s
     token = issue(installed, "alice")[0]["access_token"]
     written = text.format(token)
     for ran in (installed("sessions", "end", "-", "-q", stdin=written), installed("sessions", "end", "-q", written)):
-        assert (ran.code, ran.out) == (2, "")
+        assert (ran.code, ran.out) == (3, "")
         assert "neither an id nor a token" in ran.err
         assert token[20:40] not in ran.err
     both = installed("sessions", "end", "-q", written, token)
-    assert both.code == 2
+    assert both.code == 3
     assert installed("sessions", "list", "--status", "active", "--count").out == "1\n"
 
 

@@ -79,7 +79,7 @@ def test_a_table_is_drawn_and_fitted(installed: Authctl, on_terminal: OnTerminal
     assert "default" in on_terminal("profiles", "list", columns=40).text
     for variables in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
         plain = on_terminal("sessions", "list", **variables).text
-        assert "\x1b[3" not in plain
+        assert "\x1b" not in plain
         assert session["id"][:8] in plain
 
 
@@ -115,9 +115,15 @@ def test_a_result_that_cannot_be_written_is_exit_8(installed: Authctl, home: Pat
     assert installed("sessions", "list", "--status", "revoked", "--count").out == "1\n"
     for arguments in (("sessions", "list"), ("audit", "verify"), ("profiles", "list", "-o", "csv")):
         assert run(home, *arguments, shell=shell).returncode == 8
-    if shell != ">&-":
-        assert run(home, "--help", shell=shell).returncode == 8
-        assert run(home, "--version", shell=shell).returncode == 8
+    for arguments in (
+        ("--version",),
+        ("--help",),
+        ("sessions", "--help"),
+        ("sessions", "list", "--help"),
+        ("help", "times"),
+    ):
+        ran = run(home, *arguments, shell=shell)
+        assert (ran.returncode, b"could not be written" in ran.stderr) == (8, True)
 
 
 @pytest.mark.parametrize("shell", ["2>&-", "2>/dev/full", "<&-", "<&- >&- 2>&-"])

@@ -12,7 +12,7 @@ from typer.models import CommandInfo
 
 from authctl.cli.context import Cli
 from authctl.cli.repeated_options import Command, Group
-from authctl.cli.streams import print_message, unexpected, writing
+from authctl.cli.streams import print_message, printing, unexpected, writing
 from authctl.errors import AuthctlError, Refused
 
 COMMANDS = {
@@ -135,7 +135,8 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from authctl.version import __version__
 
-        typer.echo(f"authctl {__version__}")
+        with printing() as out:
+            out.write(f"authctl {__version__}\n")
         raise typer.Exit
 
 

@@ -10,7 +10,7 @@ from authctl.cli.context import Cli, start
 from authctl.cli.files import archived
 from authctl.cli.options import Actor, DryRun, Output, Quiet, new_file, whole_number
 from authctl.errors import InvalidInput
-from authctl.instants import format_second, parse_duration, parse_lifetime
+from authctl.instants import format_second, parse_age, parse_duration
 from authctl.names import counted
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def cleanup(
     if max_age is not None and not check:
         raise InvalidInput("--max-age goes with --check")
     if check:
-        given = {} if max_age is None else {"max_age": parse_lifetime(max_age)}
+        given = {} if max_age is None else {"max_age": parse_age(max_age, cli.registry.now())}
         backlog = cli.registry.cleanup.backlog(older_than=age, keep_unacknowledged=keep_unacknowledged, **given)
         _show_backlog(cli, backlog)
         return

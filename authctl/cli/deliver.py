@@ -13,13 +13,14 @@ from authctl.cli.context import Cli, start
 from authctl.cli.options import Output, Quiet
 from authctl.cli.receiver_messages import warn_of_failures
 from authctl.errors import InvalidInput
-from authctl.instants import HOUR, format_second, format_timeout, parse_lifetime
+from authctl.instants import HOUR, Duration, format_second, parse_duration
 from authctl.names import counted, quoted
 from authctl.registry.delivering import DeliverOutcome
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 _OVERDUE = 9
+_OVERDUE_AFTER = Duration(microseconds=HOUR)
 _WATCH_SECONDS = 1.0
 
 
@@ -48,7 +49,7 @@ def deliver(
     if max_age is not None and not check:
         raise InvalidInput("--max-age goes with --check")
     if check:
-        check_overdue(cli, HOUR if max_age is None else parse_lifetime(max_age))
+        check_overdue(cli, _OVERDUE_AFTER if max_age is None else parse_duration(max_age))
     elif watch:
         _watch(cli)
     elif show_run(cli, cli.registry.deliveries.deliver()):
@@ -72,12 +73,12 @@ def show_run(cli: Cli, outcome: DeliverOutcome) -> bool:
     return bool(outcome.pending or refused)
 
 
-def check_overdue(cli: Cli, max_age: int) -> None:
+def check_overdue(cli: Cli, max_age: Duration) -> None:
     """Report the receivers with an overdue, refused or dead delivery. Raises Exit with 9 if there is one."""
-    now = cli.registry.now()
+    due = max_age.before(cli.registry.now())
     counts = cli.registry.deliveries.counts()
-    is_overdue = [count.oldest_at is not None and now - count.oldest_at > max_age for count in counts]
-    with cli.last_line(None if any(is_overdue) else f"no delivery is older than {format_timeout(max_age)}"):
+    is_overdue = [count.oldest_at is not None and count.oldest_at < due for count in counts]
+    with cli.last_line(None if any(is_overdue) else f"no delivery is older than {max_age}"):
         if cli.form or (counts and not cli.quiet):
             cli.show_many(map(delivery_records.count, counts), render.OUTBOX)
     for one, overdue in zip(counts, is_overdue, strict=True):

@@ -8,7 +8,6 @@ import typer
 from authctl import delivery_records, names, render
 from authctl.cli.context import Cli, start
 from authctl.cli.options import Actor, Exact, Limit, Local, Note, OptionalNote, Output, Paged, Quiet, user_names
-from authctl.errors import InvalidInput
 from authctl.model.deliveries import DeliveryFilter, DeliveryState
 from authctl.model.told_events import Event
 from authctl.names import counted
@@ -52,8 +51,6 @@ def list_(
 ) -> None:
     """List deliveries to receivers, the newest decision first."""
     cli = start(ctx, output, quiet, local=local, exact=exact, pager=pager)
-    if receiver is not None and not receiver.strip():
-        raise InvalidInput("the receiver is blank", "to see them: authctl receivers list")
     selection = DeliveryFilter(
         receiver,
         state and state.value,

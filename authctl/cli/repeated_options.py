@@ -11,7 +11,7 @@ from typing import Any
 from typer import BadParameter
 from typer.core import TyperCommand, TyperGroup
 
-from authctl.cli.streams import unexpected
+from authctl.cli.streams import printing, unexpected
 from authctl.errors import InvalidInput
 from authctl.names import quoted
 
@@ -39,6 +39,10 @@ class Command(TyperCommand):
         except OSError as error:
             _check_working_folder()
             raise unexpected(error) from error
+
+    def get_help(self, ctx: Any) -> str:
+        """The help. Raises OutputFailed where standard output is closed: Typer would print it nowhere without a word."""
+        return _printable(super().get_help(ctx))
 
     def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002
         """The whole first sentence of the help: Typer would cut it after a few words."""
@@ -71,6 +75,10 @@ class Group(TyperGroup):
         """As Typer makes it, gathering all values."""
         return _gathering(super().make_parser(ctx), self.params, ctx)
 
+    def get_help(self, ctx: Any) -> str:
+        """The help, as for a command."""
+        return _printable(super().get_help(ctx))
+
     def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002
         """The whole first sentence of the help, as for a command."""
         return super().get_short_help_str(_WHOLE_SENTENCE)
@@ -79,6 +87,11 @@ class Group(TyperGroup):
         """Sample commands of the verbs."""
         super().format_epilog(ctx, formatter)
         _write_sample_commands(ctx, formatter)
+
+
+def _printable(text: str) -> str:
+    with printing():
+        return text
 
 
 def _write_sample_commands(ctx: Any, formatter: Any) -> None:

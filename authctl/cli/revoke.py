@@ -164,6 +164,8 @@ def revoke(
     if user_file is not None or column is not None:
         _revoke_listed(cli, arguments, terms)
         return
+    if "-" in (ids or ()):  # a wrong command is refused before it waits for standard input
+        check_target(_selection(cli, arguments, Targets(tuple(ids or ()), {})))
     targets = read_ids(cli, ids or ())
     if ids and not targets.ids:
         raise NotFound("no ids on standard input")

@@ -139,7 +139,7 @@ def show(
     deliveries = [
         delivery_records.of_session(delivery) for delivery in cli.registry.deliveries.of_session(session.number)
     ]
-    cli.show({**records.shown_session(session), "deliveries": deliveries}, "session")
+    cli.show(records.shown_session(session, deliveries), "session")
 
 
 @app.command()

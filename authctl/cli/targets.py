@@ -54,15 +54,16 @@ def read_ids(cli: Cli, arguments: Sequence[str]) -> Targets:
 def read_ids_or_tokens(cli: Cli, arguments: Sequence[str]) -> Targets:
     """The same of ids and tokens, without characters pasted around them.
 
-    Raises InvalidInput for an argument that is neither, and where standard input has neither; it is never shown, since it may be a
-    broken token.
+    Raises NotFound for an argument that is neither, and where standard input has neither, as for an id that no session has; the text
+    is never shown, since it may be a broken token.
     """
     targets = Targets((), {})
     for text in arguments:
         lines = list(map(strip_token, cli.lines() if text == "-" else [text]))
         if not any(map(_is_id_or_token, lines)):
             where = "standard input has" if text == "-" else "an argument is"
-            raise InvalidInput(
+            # decision 348: not found, as every text that can be no id
+            raise NotFound(
                 f"{where} neither an id nor a token", "one whole id or token each; to find ids: authctl sessions list"
             )
         targets = _with_lines(cli, targets, lines) if text == "-" else _with_text(targets, lines[0])

@@ -67,10 +67,7 @@ class Source(Protocol):
 def _session(registry: Registry, session: Session) -> Record:
     """A session as `sessions show` has it: one that is over has the messages that receivers got about it."""
     about = () if session.status is Status.ACTIVE else registry.deliveries.of_session(session.number)
-    return {
-        **records.shown_session(session),
-        "deliveries": [delivery_records.of_session(delivery) for delivery in about],
-    }
+    return records.shown_session(session, [delivery_records.of_session(delivery) for delivery in about])
 
 
 class Sessions:

@@ -33,7 +33,7 @@ _JSON_LINES = b"".join([b"%b: %b\r\n" % header for header in (_JSON, _NO_STORE)]
 
 
 def json_text_answer(text: str) -> Answer:
-    """A yes in JSON that is text already, in ASCII."""
+    """An answer in JSON that is text already, in ASCII."""
     return Answer(200, text.encode("ascii"), _JSON_ALONE)
 
 

@@ -5,7 +5,7 @@ from json.encoder import encode_basestring_ascii as _text
 from typing import TYPE_CHECKING
 
 from authctl import names, records
-from authctl.door.answers import Answer, json_answer, json_text_answer
+from authctl.door.answers import Answer, json_text_answer
 from authctl.door.bearer import facts_of, judge, token_of
 from authctl.door.requests import Request
 from authctl.errors import TokenInvalid
@@ -15,8 +15,9 @@ from authctl.model import Client, Right, Session
 if TYPE_CHECKING:
     from authctl.door.application import Door
 
-_INACTIVE = json_answer({"active": False})
-"""The answer for every token that does not let its bearer in: no reason (RFC 7662, section 2.2), and no order to wipe."""
+_INACTIVE = json_text_answer('{"active": false}')
+"""The answer for every token that does not let its bearer in: no reason (RFC 7662, section 2.2), and no order to wipe. Written as
+`authctl tokens verify -o json` writes it."""
 
 
 async def answer(door: "Door", request: Request) -> Answer:
@@ -46,8 +47,8 @@ def content(session: Session, client: Client, scope: str | None) -> str:
     # decision 244: resource servers keep an answer until `exp`, so that it limits the time until a revocation counts
     deadline = records.access_deadline(session)
     kept_until = min(deadline, session.read_at + client.cache_for)
-    # A deadline is rounded down, the cache time up: neither is shortened to 0 seconds, nor is a session prolonged.
-    exp = -(-kept_until // SECOND) if kept_until < deadline else kept_until // SECOND
+    # decision 347: an answer is never kept for longer than agreed. The shortest cache time is a second, so that none is over already.
+    exp = kept_until // SECOND
     # Put together by hand: a general encoder takes as long as half of the look-up.
     members = (
         f'{{"active":true,"sub":{_text(names.fold(session.username))},"username":{_text(session.username)},'

@@ -82,7 +82,12 @@ class Deliveries:
     def page(
         self, selection: DeliveryFilter = _ALL, after: tuple[int, int] | None = None, limit: int = _PAGE
     ) -> Sequence[Delivery]:
-        """Up to that many of the selected deliveries, in the order of `list`, after the announcement and number of one of them."""
+        """Up to that many of the selected deliveries, in the order of `list`, after the announcement and number of one of them.
+
+        Raises InvalidInput for a receiver that no file can name.
+        """
+        if selection.receiver is not None:
+            selection = selection._replace(receiver=names.receiver_name(selection.receiver))
         with self._installation.snapshot() as (view, _now):
             return view.deliveries(selection, limit, after)
 

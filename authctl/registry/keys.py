@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import key_ring, names
-from authctl.errors import NotFound, Refused
+from authctl.errors import InvalidInput, NotFound, Refused
 from authctl.files import locked_folder, resolved
 from authctl.instants import NEVER, format_second
 from authctl.key_ring import Key, KeyRing, KeyState
@@ -167,7 +167,11 @@ def _use(key: Key, signed: KeyUsage) -> KeyUse:
 
 
 def _reason_of_end(*, sign_out: bool, compromised: bool) -> str | None:
-    """The reason for which sessions end with their key; None where none may end."""
+    """The reason for which sessions end with their key; None where none may end. Raises InvalidInput for two reasons."""
+    if sign_out and compromised:
+        raise InvalidInput(
+            "a key is retired as a routine step (--sign-out) or as stolen (--compromised), not as both", "leave one out"
+        )
     return "key_compromised" if compromised else "signed_out" if sign_out else None
 
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from math import ceil
-from typing import NamedTuple, TextIO
+from typing import Literal, NamedTuple, TextIO
 
 from rich.bar import Bar
 from rich.cells import cell_len
@@ -214,4 +214,15 @@ def _coloured(text: str) -> Text:
 
 def _console(out: TextIO, width: int) -> Console:
     height = console_size(out)[1]
-    return Console(file=out, width=width, height=height, markup=False, highlight=False, emoji=False, soft_wrap=False)
+    # decision 350: with NO_COLOR rich leaves out colours and writes bold; without a colour system it writes the text alone, as with TERM=dumb.
+    colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(
+        file=out,
+        width=width,
+        height=height,
+        color_system=colours,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        soft_wrap=False,
+    )

@@ -73,7 +73,7 @@ def test_a_revocation_counts_for_every_request_that_is_sent_after_it(crowd: Crow
         assert answers[1::2] == [b"200"] * (TOGETHER // 2)
         registry.tokens.revoke(issued.access_token, note="lost")
         answers = crowd.send(*requests)
-        assert answers[::2] == [b'200{"active":false}'] * (TOGETHER // 2)
+        assert answers[::2] == [b'200{"active": false}'] * (TOGETHER // 2)
         assert answers[1::2] == [b"401"] * (TOGETHER // 2)
 
 
@@ -104,7 +104,7 @@ def test_one_request_of_a_turn_that_cannot_be_answered_holds_no_other_up(crowd: 
         assert all(b'"username":"bob"' in answer for answer in answers[::4])
         assert {answer[:3] for answer in answers[1::4]} <= {b"401", b"429"}
         assert {answer[:3] for answer in answers[2::4]} == {b"400"}
-        assert answers[3::4] == [b'200{"active":false}'] * (TOGETHER // 4)
+        assert answers[3::4] == [b'200{"active": false}'] * (TOGETHER // 4)
 
 
 def test_the_uses_of_a_turn_are_written_and_the_later_verdicts_read_them(
