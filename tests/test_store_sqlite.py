@@ -528,7 +528,7 @@ def test_a_view_has_no_method_of_a_change(registry: Registry):
 
 
 def test_the_adapters_of_the_host_application_stay():
-    """NULL and bytes are bound as they are (decision 373), except where the process has an adapter for them already."""
+    """NULL and bytes are bound as they are (decision 354), except where the process has an adapter for them already."""
     program = """
 import sqlite3
 sqlite3.register_adapter(bytes, bytes.hex)

@@ -204,7 +204,7 @@ def _assign_revocation(
     revocation_id = unit.tx.add_revocation(
         unit.now, unit.actor, outcome.note, json.dumps(selector), by_criteria=selection.is_by_criteria
     )
-    if selected is not None:  # read in this change, so that no other session meets the criteria (decision 372)
+    if selected is not None:  # read in this change, so that no other session meets the criteria (decision 353)
         revoked = unit.tx.assign_numbers([s.number for s in newly], revocation_id)
     else:
         revoked = unit.tx.assign(selection, unit.now, revocation_id)

@@ -112,7 +112,7 @@ class SessionsWriter(Writer):
 
     def _insert_session(self, columns: "Mapping[str, Any]", revocation_id: int | None) -> int:
         """Insert the row of a session under a revocation, by default the open one. Returns its number."""
-        # Without the columns that are blank: a driver may take longer for a NULL than for a text (decision 371).
+        # Without the columns that are blank: a driver may take longer for a NULL than for a text (decision 352).
         given = {name: value for name, value in columns.items() if value is not None}
         sql = insertion(self.dialect, tuple(given))
         number = self.dialect.insert(self.connection, sql, (*given.values(), revocation_id), "number")

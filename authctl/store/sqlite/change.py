@@ -181,5 +181,5 @@ class SqliteChange(
             return super().add_session(session, revocation_id)
         given = rows.columns(session)
         number = self._insert_session(given, facts.open_revocation)
-        # Not read back (decision 371): its other columns are blank in every new session.
+        # Not read back (decision 352): its other columns are blank in every new session.
         return rows.registered(given, number, facts.open_revocation, max(session.last_used_at, facts.recorded_time))

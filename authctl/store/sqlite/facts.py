@@ -1,6 +1,6 @@
 """The facts that a change reads first, in one statement, and that it would read later one by one.
 
-Nobody else writes beside a change, so they hold until it changes a row itself (decision 370).
+Nobody else writes beside a change, so they hold until it changes a row itself (decision 351).
 """
 
 from typing import TYPE_CHECKING, Any, NamedTuple

@@ -30,6 +30,6 @@ def _register(kind: type[Any], adapter: Callable[[Any], Any]) -> None:
         sqlite3.register_adapter(kind, adapter)
 
 
-# decision 373: for a value without an adapter that is neither number nor text, Python looks for two methods first, which no value has
+# decision 354: for a value without an adapter that is neither number nor text, Python looks for two methods first, which no value has
 _register(type(None), _as_it_is)
 _register(bytes, bytes)
