@@ -164,10 +164,11 @@ class Installation:
             # Not in a batch or a restore: only a change of its own with events can record the end of a disabling (decision 208).
             if synced and anchored:
                 unit.end_disablings()
+            # Before the block: a change that completes changeovers neither begins one nor ends one.
+            is_unfinished = completes and anchored and not shared and tx.has_changeover()
             yield unit
             if unit.has_events:
                 unit.complete()
-            is_unfinished = completes and anchored and not shared and tx.has_changeover()
         # After the commit: uses of a change that failed stay in the queue.
         if waiting is not None:
             waiting.forget(written)

@@ -87,10 +87,11 @@ class RevocationsWriter(Writer):
 
         sql = (
             "INSERT INTO revocations (at, actor, note, note_key, selector, by_criteria, last_number, profiles)"
-            f" VALUES (?, ?, ?, ?, ?, ?, {_LAST_NUMBER}, (SELECT profiles FROM registry WHERE ? = 1)) RETURNING id"
+            f" VALUES (?, ?, ?, ?, ?, ?, {_LAST_NUMBER}, (SELECT profiles FROM registry WHERE ? = 1))"
         )
         names_profile = int(json.loads(selector).get("profile") is not None)
-        added = self.one_number(sql, (at, actor, note, fold(note), selector, int(by_criteria), names_profile))
+        values = (at, actor, note, fold(note), selector, int(by_criteria), names_profile)
+        added = self.dialect.insert(self.connection, sql, values, "id")
         self.extend_search_at(added)
         return added
 
