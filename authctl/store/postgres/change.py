@@ -149,7 +149,7 @@ class PostgresChange(
         """The clock of the server when this change had its turn."""
         self._recorded_time = facts.recorded_time
         self._has_chain = False
-        # decision 363: what a change that is alone has read and not changed yet is as it was read
+        # decision 359: what a change that is alone has read and not changed yet is as it was read
         self._knows_users = shared or facts.is_alone
         self._knows_continuity = self._knows_changeover = self._knows_subscriptions = facts.is_alone
 
@@ -318,7 +318,7 @@ class PostgresChange(
 
         False if they are apart, since something else is sent with them.
         """
-        # decision 361: a statement less is some 15 µs of the client and as many of the server
+        # decision 357: a statement less is some 15 µs of the client and as many of the server
         connection, read = self.connection.connection, self._sign_in
         if read is None or self._registration is None or not connection.asks_turn:
             return False

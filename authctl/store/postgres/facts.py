@@ -16,7 +16,7 @@ READ_CLOCK = f"SELECT {SERVER_CLOCK}, (SELECT max(seen_at) FROM clock)"
 
 _FACTS = (
     f"g.id, (SELECT version FROM schema_version), g.moved_to, g.moving_to, g.arriving_from, {SERVER_CLOCK}, (SELECT max(seen_at) FROM clock),"
-    # decision 360: as the first one of an index, and not as a minimum or maximum
+    # decision 356: as the first one of an index, and not as a minimum or maximum
     " (SELECT disabled_until FROM users WHERE disabled_until IS NOT NULL AND enabled_at IS NULL ORDER BY disabled_until LIMIT 1),"
     " coalesce((SELECT seq FROM audit_events ORDER BY seq DESC LIMIT 1), 0),"
     f" g.profiles, {rows.CHANGEOVER}"

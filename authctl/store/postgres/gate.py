@@ -33,7 +33,7 @@ _FUNCTIONS = {
 }
 """The functions that take the gate: by whether they only try, and whether shared."""
 
-# decision 362: a revocation waits for the commits of so many sign-ins, and of no more
+# decision 358: a revocation waits for the commits of so many sign-ins, and of no more
 LANES = 8
 """How many sign-ins are behind the gate at once; the others wait before it, where they keep no change of an administrator waiting."""
 

@@ -1,6 +1,6 @@
 """The newest events of the audit log, read after a commit in its own message, for whoever asks whether the log has some of them.
 
-`audit.head` of a host with several processes asks that after nearly every change (decisions 331 and 364).
+`audit.head` of a host with several processes asks that after nearly every change (decisions 331 and 360).
 """
 
 from collections.abc import Sequence

@@ -8,7 +8,7 @@ UPGRADES: dict[int, tuple[str, ...]] = {
         "ALTER TABLE registry ADD COLUMN turn bigint NOT NULL DEFAULT (pg_current_xact_id()::text::bigint)",
         "ALTER FUNCTION audit_events_keep() SET enable_seqscan = off",
     ),
-    # decision 360: a maximum was planned as a walk through the whole index, while that was small
+    # decision 356: a maximum was planned as a walk through the whole index, while that was small
     3: (
         """
     CREATE OR REPLACE FUNCTION audit_events_keep() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
