@@ -26,7 +26,7 @@ def new_event(
 ) -> NewEvent:
     """The event without its place, for a store that appends it by itself."""
     text = _detail_text(detail)
-    whole = _hashed(AuditEvent(0, at, actor, action, subject, note, text, "", ""))
+    whole = _hashed(0, at, actor, action, subject, note, text, "")
     # "[0" and '"]' at the ends are the number, and the end of the hash of the event before
     return NewEvent(at, actor, action, subject, note, text, whole[2:-2])
 
@@ -44,13 +44,12 @@ def follow(previous: AuditEvent | None, event: NewEvent) -> AuditEvent:
 
 def digest(event: AuditEvent) -> str:
     """The hash that an event must have, in hexadecimal."""
-    return _hash_of(_hashed(event))
+    return _hash_of(_hashed(*event[:8]))
 
 
-def _hashed(event: AuditEvent) -> str:
-    """The text of an event whose hash is taken."""
+def _hashed(*fields: Any) -> str:
+    """The text of an event whose hash is taken: its fields from `seq` to `prev_hash`."""
     # A JSON array keeps the fields apart: joined texts could move a letter from the note to the subject unnoticed.
-    fields = [event.seq, event.at, event.actor, event.action, event.subject, event.note, event.detail, event.prev_hash]
     return _array_text(fields)
 
 

@@ -13,14 +13,18 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from authctl.files import check_private, lock, resolved
 
-_LINE = rb"([0-9a-f]{16}) ([0-9]{19}) ([0-9a-f]{64}) *\n"
+_LINE = rb"([0-9a-f]{16}) ([0-9]{19}) ([0-9a-f]{64}) *\n"  # as a text: `re` compiles it at its first use
 _WIDTH = 128
 """A line never crosses a sector of 512 bytes, which disks write whole."""
+
+_USUAL_SIZE = 4_096
+"""How much of the file is read at once; it has a line for each registry of the home."""
 
 
 class Head(NamedTuple):
@@ -78,8 +82,6 @@ def replace(path: Path, registry_id: str, head: Head) -> None:
 def _opened(path: Path, flags: int, kind: int) -> Iterator[int]:
     descriptor = _open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        if os.fstat(descriptor).st_size == 0 and flags & os.O_CREAT:
-            os.fchmod(descriptor, 0o600)  # also with another umask
         lock(descriptor, kind)
         yield descriptor
     finally:
@@ -96,20 +98,38 @@ def _open(path: Path, flags: int) -> int:
     return os.open(resolved(path), flags, 0o600)
 
 
+@cache
+def _line_pattern() -> re.Pattern[bytes]:
+    return re.compile(_LINE)
+
+
 def _find(descriptor: int, registry_id: str) -> tuple[int, Head] | None:
     """The place and the content of the registry's line; lines that cannot be read count as absent."""
-    content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
-    for match in re.finditer(_LINE, content):
+    content, name = _content(descriptor), registry_id.encode()
+    position = content.find(name)
+    while position >= 0:
         # A line that does not begin at a multiple of the width was written by something else.
-        if match[1].decode() == registry_id and match.start() % _WIDTH == 0:
-            return match.start(), Head(int(match[2]), match[3].decode())
+        match = None if position % _WIDTH else _line_pattern().match(content, position)
+        if match is not None and match[1] == name:
+            return position, Head(int(match[2]), match[3].decode())
+        position = content.find(name, position + 1)
     return None
+
+
+def _content(descriptor: int) -> bytes:
+    content = os.pread(descriptor, _USUAL_SIZE, 0)
+    # Most homes have one registry: a short answer is the whole file, and its size need not be asked for.
+    return content if len(content) < _USUAL_SIZE else os.pread(descriptor, os.fstat(descriptor).st_size, 0)
 
 
 def _write(descriptor: int, registry_id: str, head: Head, position: int | None) -> None:
     # decision 77: one width, in place, so that a crash leaves the old line or the new one
     # 19 digits hold the largest number of an event: the width never changes.
     line = f"{registry_id} {head.seq:019d} {head.hash}".ljust(_WIDTH - 1).encode() + b"\n"
-    # Rounded up to a whole line: a line that a crash cut short is left behind, and this one stands at its own sector.
-    end = -(-os.fstat(descriptor).st_size // _WIDTH) * _WIDTH
-    os.pwrite(descriptor, line, end if position is None else position)
+    if position is None:
+        size = os.fstat(descriptor).st_size
+        if size == 0:
+            os.fchmod(descriptor, 0o600)  # also with another umask
+        # Rounded up to a whole line: a line that a crash cut short is left behind, and this one stands at its own sector.
+        position = -(-size // _WIDTH) * _WIDTH
+    os.pwrite(descriptor, line, position)

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
+from itertools import islice
 from unicodedata import normalize
 
 from authctl.errors import InvalidInput, Refused
@@ -144,8 +145,8 @@ def note(text: str | None) -> str:
         raise Refused("a note is required", 'give a reason: --note "lost device"')
     checked = field(text, "note", NOTE_LENGTH)
     # Normalised first: a full-width letter counts, and a text of combining marks or blanks does not.
-    letters = sum(1 for c in normalize("NFKC", checked) if c.isalnum() and not is_invisible(c))
-    if letters < SHORTEST_NOTE:
+    letters = (c for c in normalize("NFKC", checked) if c.isalnum() and not is_invisible(c))
+    if len(list(islice(letters, SHORTEST_NOTE))) < SHORTEST_NOTE:
         raise Refused(f"the note is too short: {quoted(text)}", "a note needs at least three letters or digits")
     return checked
 

@@ -42,7 +42,8 @@ START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 EXPORTS = Path(os.environ.get("AUTHCTL_TEST_EXPORTS") or Path(__file__).parents[2] / "shared" / "data")
 """Real exports that do not come with the project; tests of them skip where they are absent."""
 
-settings.register_profile("ci", max_examples=60, deadline=None, derandomize=True)
+# on a server most examples make a database of their own, which takes a second
+settings.register_profile("ci", max_examples=10 if places.ON_POSTGRES else 60, deadline=None, derandomize=True)
 settings.register_profile("full", max_examples=2_000, deadline=None)
 settings.load_profile(os.environ.get("AUTHCTL_TEST_PROFILE", "ci"))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from authctl import Registry
 from authctl.console.app import Console
+from tests import places
 from tests.conftest import Clock
 
 _PATIENCE_SECONDS = 20
@@ -63,7 +64,7 @@ async def console(
 ) -> AsyncIterator[Driver]:
     """Run the console of an installation on a screen of that size."""
     app = Console(
-        lambda warn: Registry.open(home, registry=home / "registry.db", clock=clock, warn=warn),
+        lambda warn: Registry.open(home, registry=places.place_in(home), clock=clock, warn=warn),
         "registry.db",
         **options,
     )

@@ -7,6 +7,7 @@ another one. A scheme that is not `right` is wrong on purpose, to see that the t
 
 import json
 import random
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -136,9 +137,8 @@ def _no_gate() -> None:
     """Nobody waits for anybody."""
     _gate_first()
     from authctl.store.postgres import gate
-    from authctl.store.postgres.exchange import Statement
 
-    gate.Entrance.lock = property(lambda _: Statement("SELECT true"))  # type: ignore[assignment,method-assign]
+    gate.Entrance.function = "abs"  # type: ignore[assignment,method-assign]
 
 
 _WRITES = ("INSERT", "UPDATE", "DELETE", "WITH")
@@ -147,22 +147,20 @@ _WRITES = ("INSERT", "UPDATE", "DELETE", "WITH")
 def _gate_after_what_is_read() -> None:
     """A change reads first, and takes the gate when it writes: what it read is older than the gate, as in one statement for both."""
     _gate_first()
-    from authctl.store.postgres import connections, gate
+    from authctl.store.postgres import connections
     from authctl.store.postgres.exchange import Statement
 
-    class Late(Statement):
-        """The statement that takes the gate, which is to be done later."""
-
     real, sent = connections.Connection.execute, connections.Connection.exchange
-    lock = gate.Entrance.lock.fget
     due: dict[Any, Statement] = {}
+    taking = r"pg_\w*advisory_xact_lock\w*(?=\(\$3\))"
 
     def exchange(self: Any, *statements: Statement) -> Any:
-        late = [one for one in statements if isinstance(one, Late)]
-        if late:
-            due[self] = Statement(*late[0])
-            statements = tuple(Statement("SELECT true") if one in late else one for one in statements)
-        elif self in due and any(one.sql.lstrip().startswith(_WRITES) for one in statements):
+        for place, one in enumerate(statements):
+            if function := re.search(taking, one.sql):
+                due[self] = Statement(f"SELECT {function[0]}($1)", (one.parameters[2],))
+                begun = one._replace(sql=re.sub(taking, "abs", one.sql))
+                return sent(self, *statements[:place], begun, *statements[place + 1 :])
+        if self in due and any(one.sql.lstrip().startswith(_WRITES) for one in statements):
             sent(self, due.pop(self))
         return sent(self, *statements)
 
@@ -171,7 +169,6 @@ def _gate_after_what_is_read() -> None:
             sent(self, due.pop(self))
         return real(self, query, *given, **options)
 
-    gate.Entrance.lock = property(lambda entrance: Late(*lock(entrance)))  # type: ignore[assignment,method-assign]
     connections.Connection.exchange = exchange  # type: ignore[method-assign]
     connections.Connection.execute = execute  # type: ignore[method-assign]
 
@@ -204,9 +201,14 @@ def _open_id_kept_between_transactions() -> None:
 
 def _turn_not_checked() -> None:
     """A sign-in that read before its turn does not ask at its turn whether another change came between."""
-    from authctl.store.postgres import connections
+    from authctl.store.postgres.exchange import Exchanges
 
-    connections.CHECK_TURN = "SELECT 1 WHERE $1::bigint IS NOT NULL"
+    real = Exchanges.run
+
+    def run(self: Any, statements: Any) -> Any:
+        return real(self, [one._replace(sql=one.sql.replace("(turn = ", "(true OR turn = ")) for one in statements])
+
+    Exchanges.run = run  # type: ignore[method-assign]
 
 
 SCHEMES: dict[str, Callable[[], None]] = {

@@ -88,9 +88,10 @@ def command_lines(authctl: Authctl, home: Path, folder: Path) -> list[tuple[str,
     def at(name: str) -> str:
         return str(folder / name)
 
-    assert authctl("--home", at("moved"), "--registry", at("moved/registry.db"), "init").code == 0
+    moved = ("--home", at("moved"), "--registry", at("moved/registry.db"))
+    assert authctl(*moved, "init").code == 0
     moving = ("registry", "move", "--to", at(f"{EVIL} registry"), "--note", NOTE, "--actor", ACTOR, "--yes")
-    assert authctl("--home", at("moved"), "--registry", at("moved/registry.db"), *moving).code == 0
+    assert authctl(*moved, *moving).code == 0
 
     mapped = ("--map", at("map.yaml"))
     why = ("--note", "lost device")
@@ -234,13 +235,13 @@ def command_lines(authctl: Authctl, home: Path, folder: Path) -> list[tuple[str,
         ("backup", at(f"{EVIL}/copy")),
         ("restore", EVIL, "--note", "disk failed"),
         ("registry", "move", "--to", at(EVIL), "--note", NOTE, "--dry-run"),
-        ("--home", at("moved"), "registry", "move", "--to", at(f"{EVIL} registry")),
-        ("--home", at("moved"), "registry", "move", "--to", at(EVIL), "--yes"),
-        ("--home", at("moved"), "sessions", "list"),
-        ("--home", at("moved"), "doctor"),
+        (*moved, "registry", "move", "--to", at(f"{EVIL} registry")),
+        (*moved, "registry", "move", "--to", at(EVIL), "--yes"),
+        (*moved, "sessions", "list"),
+        (*moved, "doctor"),
         ("--home", at("moved"), "--registry", at(f"{EVIL} registry"), "audit", "list"),
         ("registry", "move", "--give-up", "--note", NOTE, "--actor", ACTOR, "--yes"),
-        ("--home", at("moved"), "registry", "move", "--give-up", "--note", NOTE, "--yes"),
+        (*moved, "registry", "move", "--give-up", "--note", NOTE, "--yes"),
         ("registry", "move", "--to", at(f"{EVIL}/new"), "--yes"),
         ("registry", "move", "--to", f"postgresql://{EVIL}@localhost:1/{EVIL}", "--yes"),
         ("registry", "move", "--to", f"{EVIL}://{EVIL}", "--yes"),

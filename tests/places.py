@@ -59,6 +59,19 @@ def take_away(home: Path) -> None:
         (home / name).unlink(missing_ok=True)
 
 
+@contextmanager
+def away(home: Path) -> Iterator[None]:
+    """No registry is in the place of that home meanwhile."""
+    if ON_POSTGRES:
+        change_in(home, "ALTER SCHEMA public RENAME TO elsewhere; CREATE SCHEMA public")
+        yield
+        change_in(home, "DROP SCHEMA public; ALTER SCHEMA elsewhere RENAME TO public")
+    else:
+        (home / "registry.db").rename(home / "elsewhere.db")
+        yield
+        (home / "elsewhere.db").rename(home / "registry.db")
+
+
 def put_in(home: Path, file: Path) -> None:
     """Put a portable copy in the place of the registry of a home, behind authctl's back."""
     take_away(home)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import places
+from tests.conftest import PlaceOf
 from tests.console_blocks import PAGES, ROOT, blocks
 from tests.ports import free_port
 
@@ -221,7 +223,7 @@ def skip_without_the_door() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if here(page)], ids=lambda page: page.name)
-def test_a_page_is_run_as_it_is_written(page: Path, home: Path, tmp_path: Path):
+def test_a_page_is_run_as_it_is_written(page: Path, home: Path, tmp_path: Path, place_of: PlaceOf):
     """Each block in its order, on one installation; a page that is new here needs a `Reading`, or none if it starts from nothing."""
     if page.name == "serving.md":
         skip_without_the_door()
@@ -235,9 +237,13 @@ def test_a_page_is_run_as_it_is_written(page: Path, home: Path, tmp_path: Path):
         "AUTHCTL_HOME": str(home),
         "LOGNAME": "tester",
         "PYTHONPATH": str(ROOT),
+        **({"AUTHCTL_REGISTRY": str(place_of(home))} if places.ON_POSTGRES else {}),
     }
     reading = READINGS.get(page.name, Reading())
     script = "\n".join(["set -ex", *script_of(page, reading)])
+    if places.ON_POSTGRES:  # a database does not go with the home
+        another = f"export AUTHCTL_REGISTRY='{place_of(tmp_path / 'another')}'"
+        script = script.replace('rm -r "$AUTHCTL_HOME"', f'rm -r "$AUTHCTL_HOME"; {another}')
     ran = subprocess.run(
         ["sh", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=300
     )

@@ -7,6 +7,7 @@ import pytest
 
 from authctl import Registry, SessionFilter
 from authctl.instants import DAY
+from tests import places
 from tests.conftest import Authctl, Clock, unseen
 
 pytest.importorskip("textual", reason="Textual is not installed: it comes with .[console] or .[dev]")
@@ -460,11 +461,10 @@ def test_an_error_is_shown_and_the_console_stays(folder: Path, clock: Clock):
 
     async def visit():
         async with console(folder, clock) as driver:
-            (folder / "registry.db").rename(folder / "elsewhere.db")
-            driver.app.reads._idle.clear()
-            await driver.press("f5")
-            assert "error: there is no registry" in driver.screen
-            (folder / "elsewhere.db").rename(folder / "registry.db")
+            with places.away(folder):
+                driver.app.reads._idle.clear()
+                await driver.press("f5")
+                assert "error: there is no registry" in driver.screen
             await driver.press("f5")
             assert "1 of 6" in driver.screen
 

@@ -20,6 +20,7 @@ from authctl.console.paging import Page, PagedList, Row
 from authctl.console.selection import Selection, all_of
 from authctl.model import Grouping, Status
 from authctl.visible_text import first_invisible
+from tests import places
 from tests.conftest import HOSTILE, Authctl
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
@@ -64,7 +65,7 @@ FILTERS = [
 @pytest.fixture
 def varied(registry: Registry, tmp_path: Path) -> Iterator[Registry]:
     """Sessions that differ in everything that the console filters by, at the time by which the command line goes."""
-    with Registry.open(tmp_path / "home", registry=tmp_path / "home" / "registry.db") as real:
+    with Registry.open(tmp_path / "home", registry=places.place_in(tmp_path / "home")) as real:
         yield furnish(real)
 
 
@@ -170,7 +171,7 @@ def test_a_list_loads_nothing_of_the_console(registry: Registry, tmp_path: Path)
         "import sys; from authctl.cli.app import run; code = run(['sessions', 'list']);"
         " print(code, [name for name in sys.modules if name.startswith(('textual', 'authctl.console', 'authctl.cli.console'))])"
     )
-    environment = {"AUTHCTL_HOME": str(tmp_path / "home"), "AUTHCTL_REGISTRY": str(tmp_path / "home" / "registry.db")}
+    environment = {"AUTHCTL_HOME": str(tmp_path / "home"), "AUTHCTL_REGISTRY": str(places.place_in(tmp_path / "home"))}
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
     assert ran.stdout.splitlines()[-1] == "0 []"
 

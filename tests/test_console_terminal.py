@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from authctl import Registry, SessionFilter
+from tests import places
 from tests.conftest import PROGRAM, Authctl, OnTerminal
 
 pytest.importorskip("textual", reason="Textual is not installed: it comes with .[console] or .[dev]")
@@ -83,7 +84,13 @@ def terminal(home: Path, *arguments: str, **variables: str) -> Iterator[Terminal
     """The console on a pseudo-terminal."""
     controller, own = pty.openpty()
     ioctl(own, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    environment = {"PATH": os.environ["PATH"], "AUTHCTL_HOME": str(home), "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "AUTHCTL_HOME": str(home),
+        "TERM": "xterm-256color",
+        "LANG": "C.UTF-8",
+        **places.environment(),
+    }
     process = subprocess.Popen(
         [*PROGRAM, "console", *arguments],
         stdin=own,

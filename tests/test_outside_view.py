@@ -136,6 +136,24 @@ def test_a_mapping_field_without_a_value_is_a_fault(installed: Authctl, tmp_path
     assert (ran.code, "'device' has no value" in ran.err) == (2, True)
 
 
+def test_the_time_of_the_listing_stands_for_a_mapping_without_any_time(installed: Authctl, tmp_path: Path):
+    """With `--taken-at` each row has that time, and again changes nothing; without it the mapping is at fault, and no row is read."""
+    mapping, rows = tmp_path / "m.yaml", tmp_path / "rows.jsonl"
+    mapping.write_text("fields: {username: u, device: d}\nkey: [username, device]\n")
+    rows.write_text("".join(json.dumps({"u": user, "d": "PC"}) + "\n" for user in ("alice", "bob")))
+    command = ("sessions", "import", str(rows), "--map", str(mapping), "-o", "json")
+    ran = installed(*command)
+    assert (ran.code, "'at' is missing" in ran.err) == (2, True)
+    for counts in ((2, 0, 0), (0, 0, 2)):
+        ran = installed(*command, "--taken-at", "2026-11-01T09:00:00Z")
+        assert (ran.code, ran.json["rejected"]) == (0, 0)
+        assert (ran.json["registered"], ran.json["updated"], ran.json["unchanged"]) == counts
+    for session in installed("sessions", "list", "-o", "json").json:
+        assert session["created_at"] == session["last_used_at"] == "2026-11-01T09:00:00Z"
+    later = installed(*command, "--taken-at", "2026-11-02T09:00:00Z")
+    assert (later.json["updated"], later.json["registered"]) == (2, 0)
+
+
 def test_what_is_left_of_a_token_is_cut_once():
     """A text that was cut before stays as it is."""
     cut = without_tokens(f"no session acat_{'0f' * 70}")

@@ -93,7 +93,7 @@ def revoke_all_twice(hosts: Hosts, *without: Any) -> tuple[Deed, Deed, list[str]
     """Two revocations of everything; the notes that are kept."""
     issue(hosts.first)
     everything = SessionFilter(everything=True)
-    one = Deed(lambda: hosts.first.revoke(everything, note="first"), before=r"^INSERT INTO revocations \(at\)")
+    one = Deed(lambda: hosts.first.revoke(everything, note="first"), before=COMMIT)
     other = Deed(lambda: hosts.second.revoke(everything, note="second"))
     run_both(hosts, one, other, *without)
     return one, other, [row[0] for row in hosts.rows("SELECT note FROM revocations WHERE at IS NOT NULL ORDER BY id")]

@@ -93,9 +93,16 @@ def later(clock: Clock) -> Clock:
 
 @pytest.fixture
 def registries(install: Install, later: Clock) -> Callable[[], Registry]:
-    """Makes another empty registry at each call."""
-    numbers = count()
-    return lambda: install(folder=f"home-{next(numbers)}")
+    """Makes another empty registry at each call; those of long before are closed, since a server has so many connections."""
+    made: list[Registry] = []
+
+    def make() -> Registry:
+        for old in made[:-8]:
+            old.close()
+        made.append(install(folder=f"home-{len(made)}"))
+        return made[-1]
+
+    return make
 
 
 # ends in the source

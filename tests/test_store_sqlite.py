@@ -499,6 +499,7 @@ def test_cleanup_gives_room_back(registry: Registry, home: Path, monkeypatch: py
 def test_every_method_of_a_seldom_noun_is_found(is_writer: bool):
     """The lists of seldom nouns have every attribute of their classes, and no loaded class hides one of them."""
     from importlib import import_module
+    from inspect import getattr_static
 
     from authctl.store.sqlite.change import SELDOM_WRITERS, SqliteChange
     from authctl.store.sqlite.view import SELDOM_NOUNS, SqliteView
@@ -511,7 +512,9 @@ def test_every_method_of_a_seldom_noun_is_found(is_writer: bool):
         cls = getattr(import_module(f"authctl.store.{module}"), name)
         attributes = {attribute for attribute in vars(cls) if not attribute.startswith("__")}
         assert attributes == {*methods.split()}, noun
-        assert [attribute for attribute in attributes if hasattr(whole, attribute)] == []
+        assert all(
+            vars(getattr_static(whole, attribute)) == {"_noun": noun, "_name": attribute} for attribute in attributes
+        )
         listed += attributes
     assert len(listed) == len(set(listed))
 
@@ -522,3 +525,17 @@ def test_a_view_has_no_method_of_a_change(registry: Registry):
         assert view.users() == []
         with pytest.raises(AttributeError, match="add_event"):
             view.add_event(None)
+
+
+def test_the_adapters_of_the_host_application_stay():
+    """NULL and bytes are bound as they are (decision 354), except where the process has an adapter for them already."""
+    program = """
+import sqlite3
+sqlite3.register_adapter(bytes, bytes.hex)
+from authctl.store.sqlite.library import sqlite3 as chosen
+connection = chosen.connect(":memory:")
+print(connection.execute("SELECT ?, ?, typeof(?)", (b"a", None, None)).fetchone())
+print((type(None), chosen.PrepareProtocol) in chosen.adapters)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == ["('61', None, 'null')", "True"]

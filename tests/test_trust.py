@@ -299,6 +299,36 @@ def test_j3_a_head_that_lags_is_caught_up(registry: Registry, home: Path, reopen
     assert int(head(home)[1]) == 4
 
 
+def test_the_line_of_a_registry_is_found_among_many(tmp_path: Path):
+    """Also behind the lines of a hundred others, one of which has the id in its hash; the file is private with any umask."""
+    from authctl import audit_head
+
+    file = tmp_path / "audit.head"
+    ids = [f"{number:016x}" for number in range(1, 101)]
+    before = os.umask(0o277)
+    try:
+        for number, registry_id in enumerate(ids):
+            known = audit_head.Head(number, ids[-number - 1] * 4)
+            assert audit_head.advance(file, registry_id, known, known, lambda _events: False)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert file.stat().st_size == 128 * len(ids)
+    for number, registry_id in enumerate(ids):
+        later = audit_head.Head(number + 1, "e" * 64)
+        known = audit_head.Head(number, ids[-number - 1] * 4)
+        assert audit_head.read(file, registry_id) == known
+        assert audit_head.advance(file, registry_id, known, later, lambda _events: False)
+        assert audit_head.read(file, registry_id) == later
+    assert file.stat().st_size == 128 * len(ids)
+    moved = b"\n" + file.read_bytes()
+    file.chmod(0o600)
+    file.write_bytes(moved)
+    assert [audit_head.read(file, registry_id) for registry_id in ids] == [None] * len(ids), (
+        "none begins at its own place"
+    )
+
+
 def test_j3_a_late_writer_does_not_bring_an_old_head_back(registry: Registry, home: Path):
     """One whose event is no longer in the chain, since a backup was put back meanwhile, writes nothing."""
     from authctl import audit_head

@@ -1,7 +1,6 @@
 """Imports that are taken back: as if they had never been, except for what met their sessions since."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -707,7 +706,7 @@ def test_an_undone_import_has_never_been(
     for text, rows, options in first:
         load(registry, *rows, text=text, **options)
         change_something(registry, data, clock)
-    home = registry._installation.home.registry.parent
+    home = registry._installation.home.folder
     before = in_tables(home)
     text, rows, options = second
     if load(registry, *rows, text=text, **options).import_id is None:
@@ -727,13 +726,13 @@ def test_nothing_lives_by_an_undo_that_would_not_without_the_import(
     for text, rows, options in first:
         load(registry, *rows, text=text, **options)
     clock.forward(minutes=1)
-    place = other._installation.home.registry
+    home = other._installation.home
     other.close()
-    twin_file = tmp_path / f"copy-{place.parent.name}.db"
+    twin_file = tmp_path / f"copy-{home.folder.name}.db"
     registry.backups.create(twin_file)
-    shutil.copy(twin_file, place)
+    places.put_in(home.folder, twin_file)
     text, rows, options = second
-    with Registry.open(place.parent, registry=place, clock=clock) as twin:
+    with Registry.open(home.folder, registry=home.registry, clock=clock) as twin:
         if load(registry, *rows, text=text, **options).import_id is None:
             return
         known = {one.id for one in listed(twin)}

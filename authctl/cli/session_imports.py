@@ -117,7 +117,7 @@ def import_(
     from authctl.import_mappings import read_mapping
 
     cli = start(ctx, output, quiet)
-    fields = read_mapping(_mapping_text(mapping), mapping)
+    fields = read_mapping(_mapping_text(mapping), mapping, is_timed=taken_at is not None)
     claim = _complete(cli, complete, user, allow_partial=allow_partial, max_affected=max_affected, yes=yes)
     if claim and not claim.users:
         _warn_of_listing_of_user(cli, mapping)

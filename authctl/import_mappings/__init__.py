@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from authctl.errors import InvalidInput
 from authctl.import_mappings.faults import check_between
-from authctl.import_mappings.file import MappingFile
+from authctl.import_mappings.file import At, MappingFile
 from authctl.import_mappings.rows import Listing, Mapping, Row, Skipped
 from authctl.import_mappings.times import Remark
 from authctl.validation import validated
@@ -16,10 +16,15 @@ from authctl.yaml_files import load
 __all__ = ["Listing", "Mapping", "Remark", "Row", "Skipped", "read_mapping"]
 
 
-def read_mapping(raw: bytes, name: str) -> Mapping:
-    """Read the bytes of a mapping file; `name` is its name in faults. Raises InvalidFile."""
+def read_mapping(raw: bytes, name: str, *, is_timed: bool = False) -> Mapping:
+    """Read the bytes of a mapping file; `name` is its name in faults. Raises InvalidFile.
+
+    `is_timed`: the time of the listing is given, so that it is the time of the rows where the mapping names none at all.
+    """
     document = load(raw, name)
     file = validated(MappingFile, document)
+    if is_timed and not file.fields.has_time:
+        file.fields.at = At(sources=[], is_taken=True)
     check_between(file, document)
     mapping = Mapping(file, sha256(raw).hexdigest())
     if file.columns:

@@ -29,7 +29,7 @@ def check_between(file: MappingFile, document: Document) -> None:
 
 
 def _check_times(fields: Fields, document: Document) -> None:
-    if not (fields.at.sources or fields.created_at or fields.last_used_at.sources or fields.uses_listing_time):
+    if not fields.has_time:
         document.fault(document.value_position(("fields",)), "'at' is missing")
     if fields.ended_reason and not fields.ended_at:
         document.fault(document.key_position(("fields", "ended_reason")), "'ended_reason' needs 'ended_at'")

@@ -203,6 +203,11 @@ class Fields(Strict):
         """Whether a row may count as of the time of its listing."""
         return self.at.is_taken or self.last_used_at.is_taken
 
+    @property
+    def has_time(self) -> bool:
+        """Whether a row can have a time that the session existed at."""
+        return bool(self.at.sources or self.created_at or self.last_used_at.sources or self.uses_listing_time)
+
     def times(self) -> dict[str, Sequence[TimeSource]]:
         """The sources of the times without the end."""
         optional = {"created_at": self.created_at, "expires_at": self.expires_at}

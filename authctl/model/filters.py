@@ -97,7 +97,18 @@ class _Criteria(NamedTuple):
     everything: bool = False
 
 
+_CHOICES = {"kind": tuple(Kind), "wipe": tuple(Wipe), "delivery": tuple(DeliveryChoice)}
+_STATUSES = tuple(Status)
 _INSTANTS = ("created_since", "created_before", "used_since", "unused_since", "expires_before")
+_TEXTS: dict[str, Callable[[str], str] | None] = {
+    "username": username,
+    "application": None,
+    "device": None,
+    "platform": None,
+    "profile": profile_name,
+    "source": None,
+}
+"""The criteria that may be several texts, each with its own check."""
 
 
 class SessionFilter(_Criteria):
@@ -149,16 +160,19 @@ def _ids(ids: Sequence[str]) -> tuple[str, ...]:
     return (ids,) if isinstance(ids, str) else tuple(ids)
 
 
+def _check_choice(value: str, choices: Sequence[str]) -> None:
+    """Raise InvalidInput for a value that is none of some."""
+    if value not in choices:
+        raise InvalidInput(f"{quoted(value)} is none of: {', '.join(choices)}")
+
+
 def _checked(criteria: _Criteria) -> _Criteria:
     statuses = (criteria.status,) if isinstance(criteria.status, str) else criteria.status
-    for value, choices in (
-        *((status, Status) for status in statuses),
-        (criteria.kind, Kind),
-        (criteria.wipe, Wipe),
-        (criteria.delivery, DeliveryChoice),
-    ):
-        if value is not None and value not in tuple(choices):
-            raise InvalidInput(f"{quoted(value)} is none of: {', '.join(choices)}")
+    for status in statuses:
+        _check_choice(status, _STATUSES)
+    for name, choices in _CHOICES.items():
+        if (value := getattr(criteria, name)) is not None:
+            _check_choice(value, choices)
     # An order to remove data comes from a revocation: without a status, --wipe means revoked sessions (decision 52).
     statuses = (Status.REVOKED,) if criteria.wipe is not None and not statuses else statuses
     for name in ("used_after_end", "everything"):
@@ -166,16 +180,17 @@ def _checked(criteria: _Criteria) -> _Criteria:
             raise InvalidInput(f"{name} is neither true nor false: {quoted(str(getattr(criteria, name)))}")
     checked_search(criteria.search)
     checked_field(criteria.key_id or "", "key id")
-    instants: dict[str, Any] = {name: given_instant(getattr(criteria, name), name) for name in _INSTANTS}
+    checked: dict[str, Any] = {
+        name: checked_texts(texts, name, check)
+        for name, check in _TEXTS.items()
+        if (texts := getattr(criteria, name)) is not None
+    }
+    for name in _INSTANTS:
+        if (instant := getattr(criteria, name)) is not None:
+            checked[name] = given_instant(instant, name)
     return criteria._replace(
-        username=checked_texts(criteria.username, "username", username),
-        application=checked_texts(criteria.application, "application"),
-        device=checked_texts(criteria.device, "device"),
-        platform=checked_texts(criteria.platform, "platform"),
-        profile=checked_texts(criteria.profile, "profile", profile_name),
-        source=checked_texts(criteria.source, "source"),
-        status=tuple(status for status in Status if status in statuses),
+        status=tuple(status for status in _STATUSES if status in statuses) if statuses else (),
         ids=_ids(criteria.ids),
         except_ids=_ids(criteria.except_ids),
-        **instants,
+        **checked,
     )

@@ -1,12 +1,12 @@
 """An open installation: its store, its clock and its audit head, and the transactions of the use cases."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from authctl.errors import DiskFull
+from authctl.errors import DiskFull, Overtaken
 from authctl.registry.clock import RegistryClock, Warn
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ Result = TypeVar("Result")
 
 _WAITING_USES_SECONDS = 0.25
 """How long a snapshot waits until the waiting uses can be written: no batch of authctl holds the lock for longer."""
+
+_TRIES = 2
+"""How often a sign-in reads before its turn, if a change of an administrator comes between each time."""
 
 URGENT_LOCK_TIMEOUTS = 2
 """The lock timeouts that a revocation waits for its turn, and the acceptance of an audit log."""
@@ -132,12 +135,14 @@ class Installation:
         step: bool = False,
         completes: bool = True,
         sign_in: str | None = None,
+        seals_late: bool = False,
     ) -> "Iterator[UnitOfWork]":
         """Change the registry: the whole block and its audit events, or nothing. The instant is taken inside the lock.
 
         A `shared` change concerns one session or login, a `step` is one of many, and `sign_in` is a user: see `Store.change`. The number of that session,
         if it is there already, is `session`: no other change writes it from the instant on. A change that is not shared first writes
-        the waiting uses, and, if it `completes`, completes a changeover that was interrupted afterwards.
+        the waiting uses, and, if it `completes`, completes a changeover that was interrupted afterwards. A shared change, and one that `seals_late`,
+        appends its events and announces at its end: with its commit, if there is one event.
         """
         from authctl.registry.unit_of_work import UnitOfWork, actor_name
 
@@ -154,15 +159,16 @@ class Installation:
             if session is not None:
                 tx.keep_session(session)
             now, clock = self.clock.present(tx)
-            unit = UnitOfWork(tx, now, who, clock, self.outbox.announce, seals_late=shared)
+            unit = UnitOfWork(tx, now, who, clock, self.outbox.announce, seals_late=shared or seals_late)
             written: Sequence[int] = [] if waiting is None else waiting.write_all(tx, unit.now)
             # Not in a batch or a restore: only a change of its own with events can record the end of a disabling (decision 208).
             if synced and anchored:
                 unit.end_disablings()
+            # Before the block: a change that completes changeovers neither begins one nor ends one.
+            is_unfinished = completes and anchored and not shared and tx.has_changeover()
             yield unit
             if unit.has_events:
                 unit.complete()
-            is_unfinished = completes and anchored and not shared and tx.has_changeover()
         # After the commit: uses of a change that failed stay in the queue.
         if waiting is not None:
             waiting.forget(written)
@@ -172,6 +178,15 @@ class Installation:
             self.head.advance(unit.recorded)
         if is_unfinished and self.on_unfinished is not None:
             self.on_unfinished(self)
+
+    def sign_in(self, actor: str | None, username: str, register: "Callable[[UnitOfWork], Result]") -> Result:
+        """Register one session of that user in a shared change. `register` is called again if another change came between."""
+        for _ in range(_TRIES):
+            with suppress(Overtaken), self.change(actor, shared=True, sign_in=username) as unit:
+                return register(unit)
+        # with the turn from the beginning on: nothing comes between any more
+        with self.change(actor, shared=True) as unit:
+            return register(unit)
 
     @contextmanager
     def snapshot(self, *, with_waiting_uses: bool = True) -> Iterator[tuple["View", int]]:

@@ -75,7 +75,7 @@ def revoke(
             whole, not_found = with_whole_ids(view, selection)
             check_limit_of_filter(view, whole, now, max_affected)
             outcome = RevokeOutcome(None, now, actor_name(actor), note, 0, 0, 0, not_found, True, ())
-            return _with_counts(view, whole, outcome)
+            return _with_counts(view, whole, outcome)[0]
     # A revocation of everything is counted after the commit: counting a million sessions would hold the lock for seconds.
     whole, outcome = installation.with_kept_space(
         lambda: _revoke_selection(installation, selection, note, actor, max_affected, bound)
@@ -101,7 +101,7 @@ def revoke_owner(
             if session is None:
                 return outcome
             owner = SessionFilter(ids=(session.id,))
-            return _assign_revocation(unit, owner, _with_counts(unit.tx, owner, outcome))
+            return _assign_revocation(unit, owner, *_with_counts(unit.tx, owner, outcome))
 
     return installation.with_kept_space(revoke_session)
 
@@ -114,7 +114,7 @@ def _revoke_selection(
     max_affected: int | None,
     bound: "Bound | None",
 ) -> tuple[SessionFilter, RevokeOutcome]:
-    with installation.change(actor, lock_timeouts=URGENT_LOCK_TIMEOUTS) as unit:
+    with installation.change(actor, lock_timeouts=URGENT_LOCK_TIMEOUTS, seals_late=True) as unit:
         whole, not_found = with_whole_ids(unit.tx, selection)
         check_limit_of_filter(unit.tx, whole, unit.now, max_affected)
         if bound is not None:
@@ -122,7 +122,7 @@ def _revoke_selection(
         outcome = RevokeOutcome(None, unit.now, unit.actor, note, 0, 0, 0, not_found, False, ())
         if _is_everything(whole):
             return whole, _close_open_revocation(unit, whole, outcome)
-        return whole, _assign_revocation(unit, whole, _with_counts(unit.tx, whole, outcome))
+        return whole, _assign_revocation(unit, whole, *_with_counts(unit.tx, whole, outcome))
 
 
 def check_target(selection: SessionFilter) -> None:
@@ -171,7 +171,10 @@ def _selected_statuses(selection: SessionFilter, statuses: tuple[Status, ...]) -
     return tuple(s for s in statuses if not selection.statuses or s in selection.statuses)
 
 
-def _with_counts(view: "View", selection: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
+def _with_counts(
+    view: "View", selection: SessionFilter, outcome: RevokeOutcome
+) -> tuple[RevokeOutcome, Sequence[Session] | None]:
+    """The outcome with its counts and sessions; and all selected sessions, or None where they are more than a page."""
     # Up to a page, the sessions are counted from the page that is shown anyway; beyond it, from indexes.
     page = view.page(selection, outcome.at, MOST_LISTED)
     if page.after is None:
@@ -181,24 +184,30 @@ def _with_counts(view: "View", selection: SessionFilter, outcome: RevokeOutcome)
         revoked = _count(view, selection, UNREVOKED, outcome.at)
         already = _count(view, selection, (Status.REVOKED,), outcome.at)
     listed = tuple(RevokedSession(s.id, s.username, s.application, s.status) for s in page.sessions)
-    return outcome._replace(selected=revoked + already, revoked=revoked, already_revoked=already, sessions=listed)
+    counted = outcome._replace(selected=revoked + already, revoked=revoked, already_revoked=already, sessions=listed)
+    return counted, page.sessions if page.after is None else None
 
 
-def _assign_revocation(unit: UnitOfWork, selection: SessionFilter, outcome: RevokeOutcome) -> RevokeOutcome:
+def _assign_revocation(
+    unit: UnitOfWork, selection: SessionFilter, outcome: RevokeOutcome, selected: Sequence[Session] | None
+) -> RevokeOutcome:
     # decision 119: by ids there is nothing to do; criteria that selected a session also apply to sessions that are imported later
     if not outcome.revoked and not (outcome.selected and selection.is_by_criteria):
         return outcome
     assert outcome.note is not None
     selector = selection.criteria()
-    newly: Sequence[RevokedSession | Session] = outcome.sessions
-    if outcome.already_revoked:  # they may fill the page that was read
-        newly = unit.tx.page(
-            selection.narrowed(status=_selected_statuses(selection, UNREVOKED)), unit.now, MOST_LISTED
-        ).sessions
+    if selected is not None:
+        newly = [s for s in selected if s.status is not Status.REVOKED]
+    else:  # a page of those that are not revoked yet: the others may fill the page that was read
+        unrevoked = selection.narrowed(status=_selected_statuses(selection, UNREVOKED))
+        newly = unit.tx.page(unrevoked, unit.now, MOST_LISTED).sessions
     revocation_id = unit.tx.add_revocation(
         unit.now, unit.actor, outcome.note, json.dumps(selector), by_criteria=selection.is_by_criteria
     )
-    revoked = unit.tx.assign(selection, unit.now, revocation_id)
+    if selected is not None:  # read in this change, so that no other session meets the criteria (decision 353)
+        revoked = unit.tx.assign_numbers([s.number for s in newly], revocation_id)
+    else:
+        revoked = unit.tx.assign(selection, unit.now, revocation_id)
     detail = {
         "selector": selector,
         "revoked": revoked,
@@ -208,7 +217,8 @@ def _assign_revocation(unit: UnitOfWork, selection: SessionFilter, outcome: Revo
     unit.record("session.revoke", subject=str(revocation_id), note=outcome.note, detail=detail)
     if revoked:
         unit.announce(Event.SESSION_REVOKED, note=outcome.note, revocation_id=revocation_id)
-    by_source = unit.tx.sources_of_revocation(revocation_id)
+    has_sources = selected is None or any(s.source for s in newly)
+    by_source = unit.tx.sources_of_revocation(revocation_id) if has_sources else {}
     return outcome._replace(revocation_id=revocation_id, revoked=revoked, by_source=by_source)
 
 

@@ -73,14 +73,16 @@ class UnitOfWork:
     @property
     def recorded(self) -> "list[AuditEvent]":
         """The events of this unit. Those that wait to be appended are appended when this is asked for."""
-        from authctl import audit_chain
+        if not self._waiting:
+            return self._sealed
+        from authctl.audit_chain import follow, placed
 
         if self._place is not None:
-            self._sealed.append(audit_chain.placed(self._waiting.pop(), self._place()))
+            self._sealed.append(placed(self._waiting.pop(), self._place()))
             self._place = None
         for event in self._waiting:
             # Read inside the lock: two events cannot follow the same one.
-            sealed = audit_chain.follow(self.tx.last_event(), event)
+            sealed = follow(self.tx.last_event(), event)
             self.tx.add_event(sealed)
             # Kept for the head outside, which is written after the commit.
             self._sealed.append(sealed)
@@ -109,9 +111,9 @@ class UnitOfWork:
         actor: str | None = None,
     ) -> None:
         """Append an event to the audit log, in this transaction; `actor` replaces the actor of the unit."""
-        from authctl import audit_chain
+        from authctl.audit_chain import new_event
 
-        event = audit_chain.new_event(
+        event = new_event(
             at=self.now,
             actor=actor or self.actor,
             action=action,

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple, Required, TypedDict
 
 from authctl import lifetimes, names
-from authctl.errors import InvalidInput, Overtaken, Refused
+from authctl.errors import InvalidInput, Refused
 from authctl.instants import format_second, microseconds
 from authctl.model import SIGN_IN_METHODS, Caller, Kind, NewSession, OnRevoke, Profile, Session, Tokens
 from authctl.registry.installation import Installation
@@ -68,6 +68,8 @@ class SignIn(Login, total=False):
 
 
 _DETAILS = ("device", "platform", "application_version", "ip", "user_agent", "referrer")
+_KINDS = tuple(Kind)
+_METHODS = (None, *SIGN_IN_METHODS)
 
 
 class CheckedSignIn(NamedTuple):
@@ -79,7 +81,7 @@ class CheckedSignIn(NamedTuple):
     kind: str
     signed_in_with: str | None
     lifetime: int | timedelta | None
-    details: Mapping[str, str | None]
+    details: Mapping[str, Any]
     """device, platform, application_version, ip, user_agent and referrer; None for a fact that is not known."""
 
 
@@ -102,10 +104,12 @@ def check_sign_in(kind: type[Login], arguments: Login, signed_in_with: str | Non
 
 def _check_names(kind: Any, arguments: Mapping[str, Any]) -> None:
     """Raise TypeError for arguments that are missing or unknown, as a call of a function that lists them."""
-    if missing := kind.__required_keys__ - arguments.keys():
+    if not kind.__required_keys__ <= arguments.keys():
+        missing = kind.__required_keys__ - arguments.keys()
         raise TypeError(f"missing keyword arguments: {', '.join(sorted(missing))}")
     # A TypedDict checks nothing at run time: a misspelled fact would be left out, and a binding with it (decision 137).
-    if unexpected := arguments.keys() - kind.__required_keys__ - kind.__optional_keys__:
+    if not arguments.keys() <= kind.__annotations__.keys():
+        unexpected = arguments.keys() - kind.__annotations__.keys()
         raise TypeError(f"unexpected keyword arguments: {', '.join(sorted(unexpected))}")
 
 
@@ -114,14 +118,10 @@ def issue(installation: Installation, reader: TokenReader, arguments: SignIn, ac
     sign_in = check_sign_in(SignIn, arguments, arguments.get("signed_in_with"))
     installation.head.check()
 
-    def register_once(username: str | None) -> Issued:
-        with installation.change(actor, shared=True, sign_in=username) as unit:
-            return register(unit, reader, sign_in, profile_for(unit.tx, sign_in, unit.now))
+    def register_session(unit: UnitOfWork) -> Issued:
+        return register(unit, reader, sign_in, profile_for(unit.tx, sign_in, unit.now))
 
-    try:
-        return register_once(sign_in.username)
-    except Overtaken:
-        return register_once(None)
+    return installation.sign_in(actor, sign_in.username, register_session)
 
 
 def profile_for(view: "View", sign_in: CheckedSignIn, now: int) -> Profile:
@@ -158,7 +158,7 @@ def register(unit: UnitOfWork, reader: TokenReader, sign_in: CheckedSignIn, prof
             secret_hash=sha256(secret).digest(),
             key_id=mint.ring.signing.id,
             **_fields_of_profile(profile, unit.now, microseconds(sign_in.lifetime)),
-            **dict[str, Any](sign_in.details),
+            **sign_in.details,
         )
     )
     key = names.fold(sign_in.username)
@@ -223,10 +223,11 @@ def _check_texts(sign_in: CheckedSignIn) -> None:
     if not names.field(sign_in.application, "application").strip():
         raise InvalidInput("the application is blank")
     for name, text in sign_in.details.items():
-        names.field(text or "", name.replace("_", " "))
-    if sign_in.kind not in tuple(Kind):
+        if text:
+            names.field(text, name.replace("_", " "))
+    if sign_in.kind not in _KINDS:
         raise InvalidInput(f"no such kind: {names.quoted(sign_in.kind)}", f"one of: {', '.join(Kind)}")
-    if sign_in.signed_in_with not in (None, *SIGN_IN_METHODS):
+    if sign_in.signed_in_with not in _METHODS:
         method = names.quoted(str(sign_in.signed_in_with))
         raise InvalidInput(f"no such way to sign in: {method}", f"one of: {', '.join(SIGN_IN_METHODS)}")
 

@@ -81,7 +81,7 @@ class AuditReader(Reader):
         return [rows.event(row) for row in self.all_rows(sql, (after, limit))]
 
     def last_event(self) -> "AuditEvent | None":
-        row = self.one_row(f"SELECT {rows.EVENT} FROM audit_events WHERE seq = (SELECT max(seq) FROM audit_events)")
+        row = self.one_row(f"SELECT {rows.EVENT} FROM audit_events ORDER BY seq DESC LIMIT 1")
         return rows.event(row) if row else None
 
     def has_event_since(self, seq: int, actions: Collection[str]) -> bool:

@@ -25,7 +25,7 @@ class FactsReader(Reader):
         return row[0] if row else None
 
     def last_seal(self) -> tuple[int, str]:
-        row = self.one_row("SELECT seq, hash FROM audit_events WHERE seq = (SELECT max(seq) FROM audit_events)")
+        row = self.one_row("SELECT seq, hash FROM audit_events ORDER BY seq DESC LIMIT 1")
         return (row[0], row[1]) if row else (0, "")
 
     def moving_to(self) -> str | None:

@@ -43,12 +43,16 @@ class OutboxReader(Reader):
     """`OutboxView` over any database."""
 
     def subscriptions(self) -> "ReadSubscriptions | None":
-        row = self.one_row("SELECT digest, content FROM subscriptions")
+        row = self.read_subscriptions()
         if row is None:
             return None
         from authctl.store.protocol.outbox import ReadSubscriptions
 
         return ReadSubscriptions(row[0], _subscriptions(row[1]))
+
+    def read_subscriptions(self) -> tuple[Any, ...] | None:
+        """The row of the subscriptions."""
+        return self.one_row("SELECT digest, content FROM subscriptions")
 
     def deliveries(
         self, selection: "DeliveryFilter", limit: int, after: tuple[int, int] | None = None

@@ -56,10 +56,14 @@ class Reader:
     def continuity(self) -> "Continuity":
         """The continuity events of this snapshot."""
         if self._continuity is None:
-            from authctl.store.sql.continuity import Continuity
-
-            self._continuity = Continuity(self.dialect, continuity_events(self.connection))
+            self._continuity = self._continuity_now()
         return self._continuity
+
+    def _continuity_now(self) -> "Continuity":
+        """The continuity events, as they are at the moment."""
+        from authctl.store.sql.continuity import Continuity
+
+        return Continuity(self.dialect, continuity_events(self.connection))
 
     def all_rows(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
         """All rows of a query."""
@@ -149,6 +153,10 @@ class Writer(Reader):
     def write(self, sql: str, parameters: Any = ()) -> int:
         """Execute a statement. Returns the number of rows that it changed."""
         return self.connection.execute(sql, parameters).rowcount
+
+    def write_later(self, sql: str) -> None:
+        """Execute a statement without parameters; before the next one, if the database is asked several at a time."""
+        self.write(sql)
 
     def insert_rows(self, table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
         """Insert many rows of those columns."""

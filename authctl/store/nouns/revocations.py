@@ -87,10 +87,11 @@ class RevocationsWriter(Writer):
 
         sql = (
             "INSERT INTO revocations (at, actor, note, note_key, selector, by_criteria, last_number, profiles)"
-            f" VALUES (?, ?, ?, ?, ?, ?, {_LAST_NUMBER}, (SELECT profiles FROM registry WHERE ? = 1)) RETURNING id"
+            f" VALUES (?, ?, ?, ?, ?, ?, {_LAST_NUMBER}, (SELECT profiles FROM registry WHERE ? = 1))"
         )
         names_profile = int(json.loads(selector).get("profile") is not None)
-        added = self.one_number(sql, (at, actor, note, fold(note), selector, int(by_criteria), names_profile))
+        values = (at, actor, note, fold(note), selector, int(by_criteria), names_profile)
+        added = self.dialect.insert(self.connection, sql, values, "id")
         self.extend_search_at(added)
         return added
 
@@ -104,7 +105,7 @@ class RevocationsWriter(Writer):
         closed = self.one_number(sql, (at, actor, note, fold(note), selector))
         # The row is older than its note: the index passed its number while it was open and had none.
         self.add_note_to_search(closed, fold(note))
-        self.write("INSERT INTO revocations (at) VALUES (NULL)")
+        self.write_later("INSERT INTO revocations (at) VALUES (NULL)")
         return closed
 
     def assign(self, selection: "SessionFilter", now: int, revocation_id: int) -> int:
@@ -124,6 +125,8 @@ class RevocationsWriter(Writer):
         return self.write(sql, {"revocation_id": revocation_id, "numbers": self.dialect.list_of(numbers)})
 
     def unassign(self, numbers: Sequence[int], revocation_id: int) -> int:
+        if not numbers:
+            return 0
         sql = (
             f"UPDATE {self.dialect.whole_table('sessions')} SET revocation_id = {self.tables.open_revocation}"
             f" WHERE revocation_id = :revocation_id AND {self.tables.each_number}"

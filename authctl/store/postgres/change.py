@@ -23,6 +23,7 @@ from authctl.store.postgres.connection import gate_key, let_take_time
 from authctl.store.postgres.dialect import POSTGRES
 from authctl.store.postgres.exchange import AtCommit, Statement
 from authctl.store.postgres.facts import READ_CLOCK
+from authctl.store.postgres.gate import CHECK_TURN, PLANS_OF_SIGN_INS, at_turn
 from authctl.store.postgres.view import PostgresView
 from authctl.store.sql import rows
 from authctl.store.sql.tables import tables
@@ -31,11 +32,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from authctl.model import AuditEvent, CachedLogin, NewSession, ProfileSet, Session, User
+    from authctl.model import AuditEvent, CachedLogin, Changeover, NewSession, ProfileSet, Session, User
     from authctl.model.audit import NewEvent, Place
     from authctl.store.postgres.connection import Connection
     from authctl.store.postgres.facts import Facts, SignIn
     from authctl.store.protocol.backups import Carried
+    from authctl.store.protocol.outbox import ReadSubscriptions
+    from authctl.store.protocol.profiles import DeadlineChanges
+    from authctl.store.sql.continuity import Continuity
 
 _SLOTS = 64
 """How many rows the recorded time has: changes that are under way at once seldom wait for each other to write it."""
@@ -54,19 +58,24 @@ def text_of_event(note: str | None, subject: str | None, actor: str, action: str
 
 _APPEND = f"""
     INSERT INTO audit_events ({rows.EVENT}, text_key)
-    SELECT last.seq + 1, $1::bigint, $2, $3, $4, $5, $6, last.hash,
-        encode(sha256(convert_to('[' || last.seq + 1 || $7 || last.hash || '"]', 'UTF8')), 'hex'), $8
+    SELECT next.seq, $1::bigint, $2, $3, $4, $5, $6, next.prev_hash,
+        encode(sha256(convert_to('[' || next.seq || $7 || next.prev_hash || '"]', 'UTF8')), 'hex'), $8
     FROM (
-        SELECT newest.seq, coalesce(e.hash, repeat('0', 64)) AS hash
-        FROM (SELECT coalesce(max(seq), 0) AS seq FROM audit_events) AS newest LEFT JOIN audit_events AS e ON e.seq = newest.seq
-    ) AS last
+        SELECT coalesce(last.seq, 0) + 1 AS seq, coalesce(last.hash, repeat('0', 64)) AS prev_hash
+        FROM (SELECT 1) AS always LEFT JOIN (SELECT seq, hash FROM audit_events ORDER BY seq DESC LIMIT 1) AS last ON TRUE
+    ) AS next
     RETURNING seq, prev_hash, hash
 """
-"""Appends an event behind the lock of the chain; the hash is that of `audit_chain.digest`."""
+"""Appends an event behind the lock of the chain; the hash is that of `audit_chain.digest`.
+
+The newest event is the first one of its index. A join by its number was planned as a walk through the whole index, while that was small.
+"""
+_APPEND_AND_RECORD_TIME = f"WITH recorded AS ({_RECORD_TIME.replace('$1, $2', '$9, $10')}) {_APPEND}"
+"""The same, and `_RECORD_TIME`: two changes that share a slot must take both behind the lock of the chain, in one order."""
 
 _FIND = (
     "SELECT seq, prev_hash, hash FROM audit_events"
-    " WHERE seq > $1 AND subject = $2 AND at = $3 AND actor = $4 AND action = $5 AND detail = $6"
+    " WHERE seq > $1 AND subject = $2 AND at = $3 AND actor = $4 AND action = $5 AND detail = $6 AND note IS NOT DISTINCT FROM $7"
 )
 
 
@@ -83,10 +92,16 @@ def _insertion(columns: tuple[str, ...]) -> str:
 
 
 @cache
-def _later_insertion(columns: tuple[str, ...]) -> str:
-    """The statement that registers a session with its number and its revocation."""
-    given = ", ".join(f"${place}" for place in range(1, len(columns) + 3))
-    return f"INSERT INTO sessions ({', '.join(columns)}, number, revocation_id) VALUES ({given})"
+def _later_insertion(columns: tuple[str, ...], *, is_last: bool) -> str:
+    """The statement that registers a session with its number and its revocation.
+
+    The last one before the commit has two parameters more. It asks if the turn is still the one of the first, and then takes the
+    lock of the chain, whose key is the second.
+    """
+    *given, open_id, turn, chain = (f"${place}" for place in range(1, len(columns) + 5))
+    revocation = at_turn(f"{open_id}::bigint", turn) if is_last else open_id
+    locking = f" RETURNING pg_advisory_xact_lock({chain})" if is_last else ""
+    return f"INSERT INTO sessions ({', '.join(columns)}, number, revocation_id) VALUES ({', '.join(given)}, {revocation}){locking}"
 
 
 class PostgresChange(
@@ -123,12 +138,20 @@ class PostgresChange(
         super().__init__(connection)
         self._user_key = user_key
         self._sign_in = sign_in
+        self._is_numbered = sign_in is not None and sign_in.number is not None
+        """Whether the number of the session is read already."""
+        self._registration: Statement | None = None
+        """The statement of the session that is sent with the next one, and the columns that it sets."""
+        self._registered: tuple[str, ...] = ()
         self.locks_rows = shared
         self._facts = facts
         self._clock: int | None = facts.clock
         """The clock of the server when this change had its turn."""
         self._recorded_time = facts.recorded_time
         self._has_chain = False
+        # decision 359: what a change that is alone has read and not changed yet is as it was read
+        self._knows_users = shared or facts.is_alone
+        self._knows_continuity = self._knows_changeover = self._knows_subscriptions = facts.is_alone
 
     def clock(self) -> int | None:
         return self._clock if self._clock is not None else super().clock()
@@ -146,7 +169,48 @@ class PostgresChange(
     def end_disablings(self, now: int, limit: int) -> "list[User]":
         # and users
         end = self._facts.end_of_disabling
-        return [] if self.locks_rows and (end is None or end > now) else super().end_disablings(now, limit)
+        is_known, self._knows_users = self._knows_users, False
+        return [] if is_known and (end is None or end > now) else super().end_disablings(now, limit)
+
+    def save_user(self, user: "User") -> None:
+        self._knows_users = False
+        super().save_user(user)
+
+    @property
+    def continuity(self) -> "Continuity":
+        if self._continuity is None and self._knows_continuity and not self._facts.has_continuity:
+            from authctl.store.sql.continuity import Continuity
+
+            self._continuity = Continuity(self.dialect, [])
+        return super().continuity
+
+    def start_continuity(self, profile: str, at: int, ends_at: int, actor: str, note: str) -> None:
+        self._knows_continuity = False
+        super().start_continuity(profile, at, ends_at, actor, note)
+
+    def has_changeover(self) -> bool:
+        return self._facts.has_changeover if self._knows_changeover else super().has_changeover()
+
+    def save_changeover(self, changeover: "Changeover", counts: "DeadlineChanges") -> None:
+        self._knows_changeover = False
+        super().save_changeover(changeover, counts)
+
+    def end_changeover(self) -> None:
+        self._knows_changeover = False
+        super().end_changeover()
+
+    def read_subscriptions(self) -> "tuple[Any, ...] | None":
+        if not self._knows_subscriptions:
+            return super().read_subscriptions()
+        return None if self._facts.subscriptions[0] is None else self._facts.subscriptions
+
+    def save_subscriptions(self, read: "ReadSubscriptions") -> None:
+        self._knows_subscriptions = False
+        super().save_subscriptions(read)
+
+    def write_later(self, sql: str) -> None:
+        connection = self.connection.connection
+        connection.deferred = (*connection.deferred, Statement(sql))
 
     def set_recorded_time(self, at: int) -> None:
         self._recorded_time = None
@@ -163,28 +227,31 @@ class PostgresChange(
         if connection.at_commit is None:
             connection.exchange(later)
             return
-        # behind the lock of the chain, as in every change: two changes that share a slot must take both in one order
-        connection.at_commit = connection.at_commit._replace(after=(*connection.at_commit.after, later))
+        append = Statement(_APPEND_AND_RECORD_TIME, (*connection.at_commit.append.parameters, *later.parameters))
+        connection.at_commit = connection.at_commit._replace(append=append)
 
     def add_session(self, session: "NewSession", revocation_id: int | None = None) -> "Session":
         if revocation_id is not None:
             return super().add_session(session, revocation_id)
         values = rows.columns(session)
-        if self._sign_in is not None and self._sign_in.number is not None:
-            return self._add_later(values, self._sign_in, self._sign_in.number)
+        if self._sign_in is not None and self._is_numbered:
+            return self._add_later(values, self._sign_in)
         statement = Statement(_insertion(tuple(values)), (*values.values(), session.last_used_at))
         ((row,),) = self.connection.connection.exchange(statement)
         return rows.session(row)
 
-    def _add_later(self, values: "dict[str, Any]", read: "SignIn", number: int) -> "Session":
+    def _add_later(self, values: "dict[str, Any]", read: "SignIn") -> "Session":
         """Add the session by the next message, which is the one with the commit in a sign-in."""
-        self._sign_in = read._replace(number=None)
-        # The check of the turn is before it: the revocation that was read is still the open one.
-        given = (*values.values(), number, read.open_revocation)
+        assert read.number is not None
+        self._is_numbered = False  # a number is one session's
+        # The turn is asked for before: the revocation that was read is still the open one.
+        given = (*values.values(), read.number, read.open_revocation)
+        self._registered = tuple(values)
+        self._registration = Statement(_later_insertion(self._registered, is_last=False), given)
         connection = self.connection.connection
-        connection.deferred = (*connection.deferred, Statement(_later_insertion(tuple(values)), given))
+        connection.deferred = (*connection.deferred, self._registration)
         read_at = max(values["last_used_at"], self.recorded_time())
-        return rows.registered(values, number, read.open_revocation, read_at)
+        return rows.registered(values, read.number, read.open_revocation, read_at)
 
     def user(self, username: str) -> "User | None":
         if self._sign_in is None or fold(username) != self._user_key:
@@ -226,14 +293,17 @@ class PostgresChange(
 
     def append_at_commit(self, event: "NewEvent") -> "Callable[[], Place] | None":
         # Without a subject it could not be told from another one, if the answer to the commit is lost.
-        if not self.locks_rows or self._has_chain or event.subject is None:
+        if self._has_chain or event.subject is None:
             return None
         connection = self.connection.connection
         append = Statement(
             _APPEND, (*event, text_of_event(event.note, event.subject, event.actor, event.action, event.detail))
         )
-        sought = (self._facts.last_event, event.subject, event.at, event.actor, event.action, event.detail)
-        connection.at_commit = AtCommit(self._chain, append, Statement(_FIND, sought))
+        sought = (self._facts.last_event, event.subject, event.at, event.actor, event.action, event.detail, event.note)
+        lock = () if self._lock_chain_with_session() else (self._chain,)
+        if not self.locks_rows:
+            lock = (PLANS_OF_SIGN_INS, *lock)  # the plan of `_APPEND` is kept, and is that of sign-ins, too
+        connection.at_commit = AtCommit(lock, append, Statement(_FIND, sought))
 
         def place() -> "Place":
             from authctl.model.audit import Place
@@ -242,6 +312,22 @@ class PostgresChange(
             return Place(*connection.place)
 
         return place
+
+    def _lock_chain_with_session(self) -> bool:
+        """Let the session of a sign-in be registered, its turn be asked for and the chain be locked by one statement, the last one.
+
+        False if they are apart, since something else is sent with them.
+        """
+        # decision 357: a statement less is some 15 µs of the client and as many of the server
+        connection, read = self.connection.connection, self._sign_in
+        if read is None or self._registration is None or not connection.asks_turn:
+            return False
+        *beginning, check, last = connection.deferred
+        if last is not self._registration or check.sql != CHECK_TURN:
+            return False
+        given = (*last.parameters, read.turn, self._chain.parameters[0])
+        connection.deferred = (*beginning, Statement(_later_insertion(self._registered, is_last=True), given))
+        return True
 
     def add_event(self, event: "AuditEvent") -> None:
         text = text_of_event(event.note, event.subject, event.actor, event.action, event.detail)

@@ -12,6 +12,7 @@ from authctl.store.postgres.exchange import AtCommit, Row, Statement
 from authctl.store.postgres.facts import FIND_EVENT
 from authctl.store.postgres.gate import READ_ID, Entrance
 from authctl.store.postgres.library import psycopg
+from authctl.store.postgres.recent_events import READ_HASHES, RecentEvents
 
 COMMIT_SECONDS = 30.0
 """How long the writer waits for a commit. No time-out of the server ends one that waits for a standby (decision 299)."""
@@ -22,11 +23,13 @@ _SETTLE_SECONDS = 5.0
 _PAUSE_SECONDS = 0.2
 """How long a server that cannot be reached is left alone before the next try."""
 
-_FLUSH = "SELECT pg_logical_emit_message(true, '', '')"
-"""A commit of its own, with nothing in it: its flush covers every commit before it (decision 298)."""
-
 _COUNT = "SELECT nextval('changes')"
 """The number of a change, taken when others can see it: a reader that has an earlier number reads the change with the next one."""
+
+_FLUSH = f"{_COUNT}, pg_logical_emit_message(true, '', '')"
+"""The same in a commit of its own, with nothing else in it: its flush covers every commit before it (decision 298)."""
+
+_FLUSH_AND_HASHES = f"{_FLUSH}, {READ_HASHES}"
 
 _UNKNOWN = "the connection was lost when the change was due, and whether it is done is not known"
 _AT_STANDBYS = "look at the standbys before a failover"
@@ -38,6 +41,7 @@ class Writer(Protocol):
     address: Address
     key: int
     """The key of the gate."""
+    recent: RecentEvents
 
     def drop(self) -> None:
         """Close the connection."""
@@ -53,9 +57,9 @@ def commit(connection: Connection, writer: Writer, *, synced: bool) -> None:
     connection.patience = max(COMMIT_SECONDS, (connection.patience or 0) if connection.deferred else 0)
     try:
         if connection.at_commit is not None:
-            _commit_with(connection, connection.at_commit, synced=synced)
+            _commit_with(connection, connection.at_commit, writer.recent, synced=synced)
         elif synced and event:
-            connection.execute(f"COMMIT; {_FLUSH}; {_COUNT}", prepare=False)
+            connection.execute(f"COMMIT; {_FLUSH}", prepare=False)
         else:  # apart, so that it is known which of the two has failed
             connection.execute("COMMIT" if synced else f"COMMIT; {_COUNT}", prepare=False)
     except psycopg.Error as error:
@@ -121,13 +125,14 @@ def _look_for(writer: Writer, sought: Statement) -> Row | None:
     return found[0] if found else None
 
 
-def _commit_with(connection: Connection, last: AtCommit, *, synced: bool) -> None:
+def _commit_with(connection: Connection, last: AtCommit, recent: RecentEvents, *, synced: bool) -> None:
     """Append the last event of a transaction, commit it and make it last, in one message to the server."""
-    flush = (Statement(_FLUSH),) if synced else ()
-    _, appended, *_ = connection.exchange(
-        last.lock, last.append, *last.after, Statement("COMMIT"), *flush, Statement(_COUNT)
-    )
+    is_wanted = synced and recent.is_wanted()
+    after = _FLUSH_AND_HASHES if is_wanted else _FLUSH if synced else _COUNT
+    *_, appended, _, flushed = connection.exchange(*last.lock, last.append, Statement("COMMIT"), Statement(after))
     connection.place = appended[0]
+    if is_wanted:
+        recent.keep(flushed[0][-1])
 
 
 def _flush_alone(connection: Connection, writer: Writer) -> None:
@@ -142,7 +147,7 @@ def _flush_alone(connection: Connection, writer: Writer) -> None:
 def _flush(connection: Connection) -> None:
     """Make every commit before this one last. Raises OutcomeUnknown."""
     try:
-        connection.execute(f"{_FLUSH}; {_COUNT}", prepare=False)
+        connection.execute(_FLUSH, prepare=False)
     except psycopg.Error as error:
         raise OutcomeUnknown("done and in force, but the server did not confirm that it lasts", _AT_STANDBYS) from error
     _check_confirmed(connection)

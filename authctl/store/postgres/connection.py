@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from authctl.errors import InvalidInput, Overtaken
 from authctl.names import quoted
 from authctl.store.postgres.addresses import Address
-from authctl.store.postgres.errors import READ_ONLY
+from authctl.store.postgres.errors import DIVISION_BY_ZERO, READ_ONLY
 from authctl.store.postgres.exchange import TO_PRIMARY, AtCommit, Exchanges, Row, Statement
 from authctl.store.postgres.library import psycopg
 
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from psycopg.abc import Params, PQGen, Query
 
 
-CHECK_TURN = "SELECT 1 / (turn = $1::bigint)::integer FROM registry"
-"""Fails if another change than the one of that turn was the last that held the gate alone: its error ends the whole message."""
-_DIVISION_BY_ZERO = "22012"
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 """Begins a transaction that changes something; the role or database may have another level by default."""
 
@@ -45,6 +42,8 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     """The row of the audit event that was appended so; None until the commit."""
     deferred: tuple[Statement, ...] = ()
     """Statements that go to the server with the next one, before it."""
+    asks_turn = False
+    """Whether the message with the deferred statements asks if another change came between (decision 342)."""
     facts: Row = ()
     """The row that this change read first, behind the gate."""
     known: Known | None = None
@@ -78,10 +77,11 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         Raises psycopg.Error at the first that fails; Overtaken if that is the check of the turn, or the server takes no changes.
         """
         first, self.deferred = self.deferred, ()
+        asks_turn, self.asks_turn = self.asks_turn, False
         try:
             return self.exchanges.run((*first, *statements))[len(first) :]
         except psycopg.Error as error:
-            if error.sqlstate in (_DIVISION_BY_ZERO, READ_ONLY) and any(one.sql == CHECK_TURN for one in first):
+            if asks_turn and error.sqlstate in (DIVISION_BY_ZERO, READ_ONLY):
                 raise Overtaken from error
             raise
 

@@ -5,7 +5,7 @@ chain with what is written behind it (the recorded time and announcements), then
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from time import monotonic, sleep
 from types import TracebackType
@@ -14,12 +14,13 @@ from authctl.errors import RegistryLocked, RegistryUnavailable
 from authctl.store.move_marks import COLUMNS as MARKS
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.commits import commit
-from authctl.store.postgres.connection import CHECK_TURN, Connection, gate_key
+from authctl.store.postgres.connection import Connection, gate_key
 from authctl.store.postgres.errors import READ_ONLY, is_lost
 from authctl.store.postgres.exchange import Row, Statement
 from authctl.store.postgres.facts import READ_SIGN_IN, SignIn, sign_in
-from authctl.store.postgres.gate import READ_ID, Entrance
+from authctl.store.postgres.gate import CHECK_TURN, LANES, READ_ID, Entrance
 from authctl.store.postgres.library import psycopg
+from authctl.store.postgres.recent_events import RecentEvents
 from authctl.store.postgres.rights import READ_AFTER_COMMIT, check_after_commit
 from authctl.store.postgres.shared_connection import SharedConnection, check_in_force, one_row
 from authctl.store.postgres.upgrades import VERSION, check_open_version, registry_errors
@@ -72,9 +73,15 @@ class _Writer(SharedConnection):
     """The connection that writes, and the key of the gate."""
 
     key = 0
+    lane = 0
+    """The key of the lock that the sign-ins of this connection take before the gate."""
     registry_id = ""
     sign_in: SignIn | None = None
     """The facts that were read for the sign-in that is under way."""
+
+    def __init__(self, address: Address) -> None:
+        super().__init__(address)
+        self.recent = RecentEvents()
 
     def set_up(self, connection: Connection) -> None:
         super().set_up(connection)
@@ -83,16 +90,23 @@ class _Writer(SharedConnection):
         check_after_commit(connection, self.address, *rights)
         self.registry_id = str(registry_id)
         self.key = gate_key(self.registry_id)
+        # by the process of the server: the connections of all hosts are spread over the lanes
+        self.lane = gate_key(self.registry_id, f"lane {connection.info.backend_pid % LANES}")
         _check_gate(connection, self.address)
 
 
 class PostgresConnections:
     """The three connections of an open registry (decision 16), and the transactions on them."""
 
-    def __init__(self, address: Address, lock_timeout: float | None = None, read_first: str = READ_ID) -> None:
-        """`read_first` is read by each change behind the gate, in the same message, and is in `facts` of its connection."""
+    def __init__(
+        self, address: Address, lock_timeout: float | None = None, read_first: Mapping[bool, str] | None = None
+    ) -> None:
+        """`read_first` is read by each change behind the gate, in the same message, and is in `facts` of its connection.
+
+        It is a statement each for changes that are shared, and for those that are not.
+        """
         self.address = address
-        self._read_first = read_first
+        self._read_first = read_first or {True: READ_ID, False: READ_ID}
         self._lock_timeout = LOCK_TIMEOUT_SECONDS if lock_timeout is None else lock_timeout
         self._errors = registry_errors(address)
         self._hot = _HotTurn(self, _Hot(address, patience=LOOK_UP_SECONDS))
@@ -120,6 +134,11 @@ class PostgresConnections:
     def sign_in(self) -> SignIn | None:
         """The facts that were read for the sign-in that is under way; known inside its change."""
         return self._writer.sign_in
+
+    @property
+    def recent_events(self) -> RecentEvents:
+        """The events that a commit read last."""
+        return self._writer.recent
 
     def hot(self) -> AbstractContextManager[Connection]:
         """The connection of the look-up by number, outside any transaction."""
@@ -205,10 +224,10 @@ class PostgresConnections:
         if user_key is not None:
             return self._enter_later(connection, entrance, user_key)
         alone = () if tries else entrance.alone  # nothing is written before the gate is taken
-        read_first = Statement(self._read_first)
-        _, _, locked, read, *_ = connection.exchange(*entrance.statements(read_first), *alone)
+        read_first = Statement(self._read_first[shared])
+        _, locked, read, *_ = connection.exchange(*entrance.statements(read_first), *alone)
         until = monotonic() + wait
-        while tries and locked == [(False,)]:
+        while tries and locked[0][-1] is False:
             if monotonic() >= until:
                 raise RegistryLocked(f"the registry at {self.address} cannot be used: it is locked by another process")
             sleep(_PAUSE_BETWEEN_TRIES)
@@ -223,6 +242,7 @@ class PostgresConnections:
         # decision 342: so the gate is held for no turn of the client
         read_first = Statement(READ_SIGN_IN, (user_key, entrance.key))
         (read,) = connection.exchange(read_first)
+        entrance = entrance._replace(lane=self._writer.lane)
         if read and read[0][0] is None:  # behind whoever is alone, and waits for that
             *_, read, _ = connection.exchange(*entrance.statements(read_first), Statement("COMMIT"))
         if not read:
@@ -231,6 +251,7 @@ class PostgresConnections:
         if not self._accept(connection, found.facts):
             return False
         connection.deferred = (*entrance.beginning, Statement(CHECK_TURN, (found.turn,)))
+        connection.asks_turn = True
         return True
 
     def _accept(self, connection: Connection, read: Row) -> bool:
@@ -310,12 +331,15 @@ def _check_gate(connection: Connection, address: Address) -> None:
 
 def _roll_back(connection: Connection, shared: SharedConnection) -> None:
     """Undo all changes that were not committed; a connection that cannot be used any more is dropped."""
-    connection.deferred = ()
+    connection.deferred, connection.asks_turn = (), False
     if not connection.closed and not connection.is_idle:
         usual, connection.patience = connection.patience, LOOK_UP_SECONDS
-        connection.exchanges.forget()
         with suppress(psycopg.Error):
-            connection.execute("ROLLBACK", prepare=False)
+            if isinstance(shared, _Writer):  # not by the driver: what sign-ins have prepared stays as it is
+                connection.exchange(Statement("ROLLBACK"))
+            else:
+                connection.exchanges.forget()
+                connection.execute("ROLLBACK", prepare=False)
         connection.patience = usual
     if connection.closed or not connection.is_idle:
         shared.drop()

@@ -34,7 +34,7 @@ class _NewStore(PostgresStore):
 
     @contextmanager
     def view(self) -> Iterator[PostgresChange]:
-        yield PostgresChange(self._connection, facts(one_row(self._connection, READ_FACTS)), shared=False)
+        yield PostgresChange(self._connection, facts(one_row(self._connection, READ_FACTS[True])), shared=False)
 
     @contextmanager
     def change(  # as in the store
@@ -48,7 +48,7 @@ class _NewStore(PostgresStore):
         sign_in: str | None = None,
     ) -> Iterator[PostgresChange]:
         del timeout, lock_timeouts, synced, shared, step, sign_in  # nobody else knows of the registry
-        yield PostgresChange(self._connection, facts(one_row(self._connection, READ_FACTS)), shared=False)
+        yield PostgresChange(self._connection, facts(one_row(self._connection, READ_FACTS[True])), shared=False)
 
 
 @contextmanager

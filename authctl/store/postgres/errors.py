@@ -11,6 +11,7 @@ from authctl.registry_locations import LOG_IN_FILES
 from authctl.store.postgres.library import psycopg
 
 LOCKED = "55P03"
+DIVISION_BY_ZERO = "22012"
 READ_ONLY = "25006"
 NOT_SUPPORTED = "0A000"
 NO_ROOM = "53100"

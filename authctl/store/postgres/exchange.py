@@ -8,6 +8,7 @@ import select
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from authctl.store.postgres.errors import DIVISION_BY_ZERO, LOCKED
 from authctl.store.postgres.library import execute, psycopg
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ Row = tuple[Any, ...]
 _Status, _Connection = psycopg.pq.ExecStatus, psycopg.pq.ConnStatus
 _TEXT = psycopg.adapt.PyFormat.TEXT
 _BINARY_RESULT = 1
+_OF_VALUES = {DIVISION_BY_ZERO, LOCKED}
+"""The errors of a turn that is over, and of a wait that was too long: the prepared statements are there as before."""
 _WAIT_R, _WAIT_RW = psycopg.waiting.Wait.R, psycopg.waiting.Wait.RW
 
 
@@ -35,13 +38,12 @@ class Statement(NamedTuple):
 class AtCommit(NamedTuple):
     """An audit event that is appended in one message with the commit, so that the chain is locked for no turn of the client."""
 
-    lock: Statement
-    """Takes the lock of the chain, by a statement of its own: the snapshot of one that takes it would be older."""
+    lock: tuple[Statement, ...]
+    """Takes the lock of the chain, by a statement before: the snapshot of one that takes it would be older. None if one takes it already."""
     append: Statement
     """Appends the event, and gives its place as a row."""
     find: Statement
     """Gives the same row if the event is there; for a commit whose answer was lost."""
-    after: tuple[Statement, ...] = ()
 
 
 class Exchanges:
@@ -56,7 +58,7 @@ class Exchanges:
         self._readable.register(connection.fileno(), select.POLLIN)
 
     def forget(self) -> None:
-        """Prepare every statement again when it is next used: the driver has the server forget them after a rollback."""
+        """Prepare every statement again when it is next used: the driver has the server forget them after a rollback that it sends."""
         self._names.clear()
 
     def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
@@ -65,9 +67,10 @@ class Exchanges:
         if len(statements) == 1 and (self._connection.prepare_threshold is None or statements[0].sql in self._names):
             return [self._run_one(pgconn, statements[0])]
         values = [self._encoded(statement.parameters) for statement in statements]
+        skipped: list[bool] = []
         pgconn.enter_pipeline_mode()
         try:
-            skipped = [self._send(pgconn, one.sql, given) for one, given in zip(statements, values, strict=True)]
+            skipped += [self._send(pgconn, one.sql, given) for one, given in zip(statements, values, strict=True)]
             pgconn.pipeline_sync()
             answers = iter(self._connection.wait(_answers(pgconn)))
             rows = []
@@ -76,8 +79,8 @@ class Exchanges:
                     next(answers)
                 rows.append(self._rows(next(answers)))
             return rows
-        except BaseException:
-            self.forget()  # whether one of them was prepared is not known
+        except BaseException as error:
+            self._forget_after(error, *(one for one, is_new in zip(statements, skipped, strict=False) if is_new))
             raise
         finally:
             _leave(pgconn)
@@ -88,8 +91,8 @@ class Exchanges:
         results = self._connection.wait(execute(pgconn))
         try:
             _raise_first(results)
-        except psycopg.Error:
-            self.forget()
+        except psycopg.Error as error:
+            self._forget_after(error)
             raise
         return self._rows(results[-1])
 
@@ -110,8 +113,8 @@ class Exchanges:
             raise psycopg.OperationalError("the connection is lost")
         try:
             _raise_first(results)
-        except psycopg.Error:
-            self.forget()
+        except psycopg.Error as error:
+            self._forget_after(error)
             raise
         if not results[0].ntuples:
             return None
@@ -139,6 +142,13 @@ class Exchanges:
         """Wait until the server has sent something. Raises OperationalError, in the words of the driver, if that takes too long."""
         if not self._readable.poll(None if patience is None else patience * 1000):
             raise psycopg.OperationalError("timeout expired")
+
+    def _forget_after(self, error: BaseException, *new: Statement) -> None:
+        """Prepare again what may not be prepared: those that are new, or all after an error that may come from that."""
+        if getattr(error, "sqlstate", None) not in _OF_VALUES:
+            self.forget()
+        for statement in new:
+            self._names.pop(statement.sql, None)
 
     def _encoded(self, parameters: Sequence[Any]) -> Sequence[Any]:
         return self._transformer.dump_sequence(parameters, [_TEXT] * len(parameters)) if parameters else ()

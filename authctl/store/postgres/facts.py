@@ -16,13 +16,19 @@ READ_CLOCK = f"SELECT {SERVER_CLOCK}, (SELECT max(seen_at) FROM clock)"
 
 _FACTS = (
     f"g.id, (SELECT version FROM schema_version), g.moved_to, g.moving_to, g.arriving_from, {SERVER_CLOCK}, (SELECT max(seen_at) FROM clock),"
-    " (SELECT min(disabled_until) FROM users WHERE disabled_until IS NOT NULL AND enabled_at IS NULL),"
-    " (SELECT coalesce(max(seq), 0) FROM audit_events),"
+    # decision 356: as the first one of an index, and not as a minimum or maximum
+    " (SELECT disabled_until FROM users WHERE disabled_until IS NOT NULL AND enabled_at IS NULL ORDER BY disabled_until LIMIT 1),"
+    " coalesce((SELECT seq FROM audit_events ORDER BY seq DESC LIMIT 1), 0),"
     f" g.profiles, {rows.CHANGEOVER}"
 )
 _FROM = "FROM registry AS g LEFT JOIN changeover AS c ON c.only = g.only"
 
-READ_FACTS = f"SELECT {_FACTS} {_FROM}"
+READ_FACTS = {
+    True: f"SELECT {_FACTS} {_FROM}",
+    False: f"SELECT {_FACTS}, EXISTS (SELECT 1 FROM continuity), s.digest, s.content {_FROM} LEFT JOIN subscriptions AS s ON TRUE",
+}
+"""The facts of a change, by whether it is shared. One that is alone learns more that only it may change."""
+_PROFILES_WIDTH = 1 + len(rows.CHANGEOVER.split(", "))
 
 READ_SIGN_IN = (
     "SELECT CASE WHEN pg_try_advisory_xact_lock_shared($2) THEN nextval('sessions_number_seq') END,"
@@ -40,7 +46,7 @@ FIND_EVENT = "SELECT seq FROM audit_events WHERE seq = $1 AND hash = $2"
 
 
 class Facts(NamedTuple):
-    """The row of `READ_FACTS`, and columns of profiles after it."""
+    """A row of `READ_FACTS`."""
 
     registry_id: str
     schema_version: int
@@ -52,6 +58,20 @@ class Facts(NamedTuple):
     """The number of the newest audit event; others append events meanwhile."""
     profiles: tuple[Any, ...]
     """The columns that `rows.profiles` reads."""
+    has_continuity: bool | None = None
+    """Whether there are continuity events; None if that was not read."""
+    subscriptions: tuple[Any, ...] = (None, None)
+    """The columns of the subscriptions, if they were read."""
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether they are those of a change that is alone."""
+        return self.has_continuity is not None
+
+    @property
+    def has_changeover(self) -> bool:
+        """Whether there is a changeover."""
+        return self.profiles[1] is not None
 
 
 def facts(row: tuple[Any, ...]) -> Facts:
@@ -66,9 +86,11 @@ def facts(row: tuple[Any, ...]) -> Facts:
         recorded_time,
         end_of_disabling,
         last_event,
-        *profiles,
+        *rest,
     ) = row
-    return Facts(registry_id, version, clock, recorded_time, end_of_disabling, last_event, tuple(profiles))
+    profiles, more = tuple(rest[:_PROFILES_WIDTH]), rest[_PROFILES_WIDTH:]
+    read = Facts(registry_id, version, clock, recorded_time, end_of_disabling, last_event, profiles)
+    return read._replace(has_continuity=more[0], subscriptions=tuple(more[1:])) if more else read
 
 
 class SignIn(NamedTuple):
@@ -82,7 +104,7 @@ class SignIn(NamedTuple):
     user: tuple[Any, ...]
     """The columns of `rows.USER`; all None for a user without a row."""
     facts: tuple[Any, ...]
-    """The row of `READ_FACTS`."""
+    """The columns of `READ_FACTS` of a shared change."""
 
 
 def sign_in(row: tuple[Any, ...]) -> SignIn:

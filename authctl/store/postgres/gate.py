@@ -1,27 +1,30 @@
 """The gate, which is the lock of all changes, and the message to the server that begins a change.
 
 The gate is an advisory lock of the transaction. A change of one session takes it shared, every other change alone. It is taken
-by a statement of its own: the snapshot of a statement that takes it would be older than the lock (decision 297).
+by a statement that reads nothing: the snapshot of a statement that takes it is older than the lock (decision 297).
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 from authctl.store.move_marks import COLUMNS as MARKS
+from authctl.store.postgres.connection import BEGIN
 from authctl.store.postgres.exchange import Statement
 from authctl.store.postgres.upgrades import TAKE_TURN
 
 READ_ID = f"SELECT id, (SELECT version FROM schema_version), {MARKS} FROM registry"
 """The least that is read behind the gate: the id of the registry, the version of the schema, and the marks of a move. All reading begins so."""
 
-_BEGIN = Statement("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+_BEGIN = Statement(BEGIN)
 _SET = (
-    "SELECT set_config('lock_timeout', $1, true), set_config('synchronous_commit', 'off', true),"
+    "set_config('lock_timeout', $1, true), set_config('synchronous_commit', 'off', true),"
     " set_config('idle_in_transaction_session_timeout', $2, true)"
 )
 _COUNT_TURN = Statement(TAKE_TURN)
 _USUAL_PLANS = Statement("SET LOCAL enable_seqscan TO DEFAULT")
 """A change that is alone may read whole tables; the statements of every sign-in never do (see `_Writer`)."""
+PLANS_OF_SIGN_INS = Statement("SET LOCAL enable_seqscan = off")
 _FUNCTIONS = {
     (True, True): "pg_try_advisory_xact_lock_shared",
     (True, False): "pg_try_advisory_xact_lock",
@@ -29,6 +32,25 @@ _FUNCTIONS = {
     (False, False): "pg_advisory_xact_lock",
 }
 """The functions that take the gate: by whether they only try, and whether shared."""
+
+# decision 358: a revocation waits for the commits of so many sign-ins, and of no more
+LANES = 8
+"""How many sign-ins are behind the gate at once; the others wait before it, where they keep no change of an administrator waiting."""
+
+
+@cache
+def _taking(function: str, *, has_lane: bool) -> str:
+    """The statement that limits the waits of a transaction, and then takes the gate; its last column says whether it did."""
+    lane = "pg_advisory_xact_lock($4), " if has_lane else ""
+    return f"SELECT {_SET}, {lane}{function}($3)"
+
+
+def at_turn(number: str, turn: str) -> str:
+    """The number, in SQL, if the change of a turn was the last one that held the gate alone; else an error that ends the whole message."""
+    return f"(SELECT {number} / (turn = {turn}::bigint)::integer FROM registry)"
+
+
+CHECK_TURN = f"SELECT {at_turn('1', '$1')}"
 
 
 class Entrance(NamedTuple):
@@ -43,11 +65,20 @@ class Entrance(NamedTuple):
     shared: bool
     tries: bool
     """Whether the gate is only tried."""
+    lane: int | None = None
+    """The key of the lock that is taken first, which few sign-ins share; None without one."""
+
+    @property
+    def function(self) -> str:
+        """The function that takes the gate."""
+        return _FUNCTIONS[self.tries, self.shared]
 
     @property
     def beginning(self) -> Sequence[Statement]:
         """The statements that begin the transaction, and take the gate."""
-        return (_BEGIN, Statement(_SET, (str(self.wait), str(self.stall))), self.lock)
+        sql = _taking(self.function, has_lane=self.lane is not None)
+        lane = () if self.lane is None else (self.lane,)
+        return (_BEGIN, Statement(sql, (str(self.wait), str(self.stall), self.key, *lane)))
 
     def statements(self, read: Statement) -> Sequence[Statement]:
         """The same, and one that reads something behind the gate."""
@@ -60,5 +91,5 @@ class Entrance(NamedTuple):
 
     @property
     def lock(self) -> Statement:
-        """The statement that takes the gate. Its only row says whether it did, where it only tries."""
-        return Statement(f"SELECT {_FUNCTIONS[self.tries, self.shared]}($1)", (self.key,))
+        """The statement that takes the gate once more. Its only row says whether it did, where it only tries."""
+        return Statement(f"SELECT {self.function}($1)", (self.key,))

@@ -99,7 +99,7 @@ def reopening(address: Address) -> Iterator["PostgresChange | None"]:
         if marks is None or not connection.execute(sql, prepare=False).rowcount:
             yield None
             return
-        yield PostgresChange(connection, facts(one_row(connection, READ_FACTS)), shared=False)
+        yield PostgresChange(connection, facts(one_row(connection, READ_FACTS[True])), shared=False)
         connection.execute("COMMIT", prepare=False)
 
 

@@ -90,7 +90,10 @@ class PostgresStore:
             return int(row[0]) if row else 0
 
     def has_events(self, events: Sequence[tuple[int, str]]) -> bool:
-        # asked after most changes of a host beside others: by one message, without a transaction around it (decision 317)
+        # asked after most changes of a host beside others
+        if self._connections.recent_events.has(events):
+            return True
+        # by one message, without a transaction around it (decision 317)
         with self._connections.hot() as connection:
             return look_up.has_events(connection, events)
 

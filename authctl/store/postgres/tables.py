@@ -331,7 +331,7 @@ TRIGGERS = (
         IF TG_OP <> 'INSERT' THEN
             RAISE EXCEPTION 'the audit log is append-only';
         END IF;
-        IF NEW.seq IS DISTINCT FROM (SELECT coalesce(max(seq), 0) + 1 FROM audit_events) THEN
+        IF NEW.seq IS DISTINCT FROM coalesce((SELECT seq FROM audit_events ORDER BY seq DESC LIMIT 1), 0) + 1 THEN
             RAISE EXCEPTION 'the audit log takes only its next event';
         END IF;
         RETURN NEW;

@@ -132,7 +132,7 @@ class Store(Protocol):
 
         `sign_in` names the user of a shared change that registers one session. The store may then read the facts that such a change judges
         by before its turn, and ask at the turn whether a change that is not shared came between. If one did, Overtaken is raised within
-        the block or at its end, and nothing was done: whoever repeats it does so without `sign_in`. Raises RegistryLocked if the turn
+        the block or at its end, and nothing was done. Whoever repeats it does so without `sign_in` in the end. Raises RegistryLocked if the turn
         does not come; RegistryUnavailable if the database cannot be written.
         """
 

@@ -9,6 +9,7 @@ See docs/glossary.md#continuity-event.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -117,3 +118,9 @@ class Continuity:
             f"(s.profile_key = :{name} AND {column} > {event.started_at} AND {column} < {event.ends_at}"
             " AND s.ended_at IS NULL)"
         )
+
+
+@cache
+def without_events(dialect: "Dialect") -> Continuity:
+    """The continuity of a registry without an event, made once."""
+    return Continuity(dialect, ())

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from authctl.model import DeliveryChoice, SessionFilter, Status, Texts, Wipe, texts_of
-from authctl.names import fold
+from authctl.names import fold, is_storable
 from authctl.store.sql.orders import BY_END, BY_REVOCATION, FOLDED, Order
 from authctl.store.sql.tables import UNACKNOWLEDGED, Tables, tables
 
@@ -66,7 +66,8 @@ class Criteria:
 
     def add_texts(self, column: str, name: str, texts: Texts) -> None:
         """Ask for one of several texts in a column of folded keys, unless there is none."""
-        self.add_values(column, name, keys_of(texts))
+        if texts is not None:
+            self.add_values(column, name, keys_of(texts))
 
     def add_values(self, column: str, name: str, values: Sequence[str]) -> None:
         """Ask for one of several values in a column, unless there is none. A single value is compared by `=`."""
@@ -86,6 +87,12 @@ def keys_of(texts: Texts) -> list[str]:
     return list(map(fold, texts_of(texts)))
 
 
+def only_id(selection: SessionFilter) -> str | None:
+    """The id of a filter that names one session; None for any other filter, and for an id that no database can store."""
+    # To read a list of one takes a database longer than the session itself.
+    return selection.ids[0] if len(selection.ids) == 1 and is_storable(selection.ids[0]) else None
+
+
 def contains_search(dialect: "Dialect") -> str:
     """Whether a session `s` itself contains the searched text."""
     return " OR ".join(dialect.contains(text, "search") for text in SEARCHED)
@@ -94,7 +101,9 @@ def contains_search(dialect: "Dialect") -> str:
 def criteria_of(selection: SessionFilter, dialect: "Dialect", numbers: Sequence[int] | None) -> Criteria:
     """The criteria of a filter, its status apart; `numbers` are those that the search index gave, if it was asked."""
     criteria = Criteria(dialect)
-    if selection.ids:
+    if (only := only_id(selection)) is not None:
+        criteria.add("s.id = :id", "id", only)
+    elif selection.ids:
         # Ids are the entrance to the table, not a condition: see `selections._entrance`.
         criteria.parameters["ids"] = dialect.list_of(dict.fromkeys(selection.ids))
     if selection.except_ids:

@@ -40,6 +40,11 @@ _INSTANTS = [index for index, name in enumerate(Session._fields) if name.endswit
 _OPTIONAL = {index for index in _INSTANTS if Session.__annotations__[Session._fields[index]] == int | None}
 _REQUIRED_INSTANTS = itemgetter(*(index for index in _INSTANTS if index not in _OPTIONAL))
 _OPTIONAL_INSTANTS = itemgetter(*_OPTIONAL)
+_FIELDS = itemgetter(*Session._fields)
+_BLANK: dict[str, Any] = {"generation": 0} | dict.fromkeys(
+    ("refreshed_at", "wipe_delivered_at", "wipe_acknowledged_at", "revoked_at", "revoked_by", "note")
+)
+"""The fields of a session that no sign-in gives."""
 _NO_INSTANTS = (None,) * len(_OPTIONAL)
 
 
@@ -64,22 +69,16 @@ def session(row: Sequence[Any]) -> Session:
 
 def registered(given: Mapping[str, Any], number: int, revocation_id: int, read_at: int) -> Session:
     """The session of `columns` under that number, as it would be read while that revocation is open."""
-    return Session(
-        **{name: given[name] for name in Session._fields if name in given},
-        number=number,
-        ends_at=given["expires_at"],
-        ended_by=given["ended_reason"],
-        generation=0,
-        refreshed_at=None,
-        access_ends_at=given["access_expires_at"],
-        wipe_delivered_at=None,
-        wipe_acknowledged_at=None,
-        revocation_id=revocation_id,
-        revoked_at=None,
-        revoked_by=None,
-        note=None,
-        read_at=read_at,
-    )
+    others = {
+        "number": number,
+        "ends_at": given["expires_at"],
+        "ended_by": given["ended_reason"],
+        "access_ends_at": given["access_expires_at"],
+        "revocation_id": revocation_id,
+        "read_at": read_at,
+    }
+    made: Session = _NEW(Session, _FIELDS(_BLANK | given | others))  # type: ignore[operator]
+    return made
 
 
 def checked_session(row: Sequence[Any]) -> Session:

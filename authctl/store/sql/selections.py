@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl.model import Kind, SessionFilter, Status
 from authctl.store.sql.continuity import OrderedPart
-from authctl.store.sql.filters import OF_KIND, UNREVOKED, criteria_of, has_any_status, keys_of
+from authctl.store.sql.filters import OF_KIND, UNREVOKED, criteria_of, has_any_status, keys_of, only_id
 from authctl.store.sql.orders import BY_END, BY_REVOCATION, Order, order_of
 from authctl.store.sql.tables import OF_EVERY_KIND, WITH_REVOCATION, Tables
 
@@ -131,7 +131,7 @@ def _entrance(
     if has_numbers:
         return entrances.by_search_numbers, False
     if selection.ids:
-        return entrances.by_ids, False
+        return (entrances.by_ids if only_id(selection) is None else entrances.by_id), False
     if selection.username is not None:
         return entrances.by_user, False
     order = order_of(statuses)

@@ -50,6 +50,8 @@ class Tables:
             dialect.list_rows("search_numbers", "listed", "bigint"), sessions, "s.number = listed.value"
         )
         """The sessions that the search index found."""
+        self.by_id = sessions
+        """The session of one id, which is a condition."""
         self.by_ids = dialect.join_in_order(dialect.list_rows("ids", "listed", "text"), sessions, "s.id = listed.value")
         self.each_number = dialect.is_listed("number", "numbers")
         """Whether the number of a row is in a list."""

@@ -2,16 +2,20 @@
 
 from typing import TYPE_CHECKING
 
-from authctl.store.nouns.audit import AuditWriter
+from authctl.names import fold
+from authctl.store.nouns.audit import AuditReader, AuditWriter
 from authctl.store.nouns.facts import FactsWriter
 from authctl.store.nouns.outbox import OutboxWriter
 from authctl.store.nouns.sessions import SessionsWriter
-from authctl.store.nouns.users import UsersWriter
+from authctl.store.nouns.users import UsersReader, UsersWriter
+from authctl.store.sql import rows
 from authctl.store.sqlite.clock import ClockWriter
+from authctl.store.sqlite.dialect import SQLITE
 from authctl.store.sqlite.reader import Writer
-from authctl.store.sqlite.view import SELDOM_NOUNS, SqliteView, by_attribute
+from authctl.store.sqlite.view import SqliteView
 
 if TYPE_CHECKING:
+    from authctl.model import AuditEvent, NewSession, ProfileSet, Session, User
     from authctl.store.nouns.clients import ClientsWriter
     from authctl.store.nouns.continuity import ContinuityWriter
     from authctl.store.nouns.import_undo import ImportUndoWriter
@@ -22,7 +26,9 @@ if TYPE_CHECKING:
     from authctl.store.nouns.revocations import RevocationsWriter
     from authctl.store.nouns.wipes import WipesWriter
     from authctl.store.protocol.backups import Carried
+    from authctl.store.sql.continuity import Continuity
     from authctl.store.sqlite.cleanup import CleanupWriter
+    from authctl.store.sqlite.facts import Facts
     from authctl.store.sqlite.library import sqlite3
 
     class SeldomWriters(
@@ -69,11 +75,9 @@ SELDOM_WRITERS = {
 """The nouns that few changes write: module and class, with the attributes of the class."""
 
 if not TYPE_CHECKING:
+    from authctl.store.sqlite.view import of_nouns
 
-    class SeldomWriters(Writer):
-        """The same when it runs; `SeldomNouns` loads a module when it is asked for an attribute of its noun."""
-
-        seldom = by_attribute(SELDOM_NOUNS | SELDOM_WRITERS)
+    SeldomWriters = type("SeldomWriters", (Writer,), of_nouns(SELDOM_WRITERS))
 
 
 class BackupsWriter(Writer):
@@ -110,3 +114,72 @@ class SqliteChange(
     BackupsWriter,
 ):
     """`Change` over SQLite: the one writer of the open transaction."""
+
+    def __init__(self, connection: "sqlite3.Connection", facts: "Facts | None" = None) -> None:
+        super().__init__(connection)
+        self._read_first = facts
+        self._changes_before = connection.total_changes
+        self._added_event: AuditEvent | None = None
+
+    @property
+    def facts(self) -> "Facts | None":
+        """The facts that this change read first; None once it has changed a row."""
+        return self._read_first if self.connection.total_changes == self._changes_before else None
+
+    def recorded_time(self) -> int:
+        facts = self.facts
+        return super().recorded_time() if facts is None else facts.recorded_time
+
+    def _recorded(self) -> int:
+        return self.recorded_time()
+
+    def profiles(self) -> "ProfileSet":
+        facts = self.facts
+        if facts is not None:
+            return rows.profiles(*facts.profiles)
+        from authctl.store.nouns.profiles import profiles_in_force
+
+        return profiles_in_force(self.connection)
+
+    def has_changeover(self) -> bool:
+        facts = self.facts
+        return self.profiles().changeover is not None if facts is None else facts.has_changeover
+
+    def user(self, username: str) -> "User | None":
+        facts = self.facts
+        if facts is None or facts.user_key != fold(username):
+            return UsersReader.user(self, username)
+        return rows.user(facts.user) if facts.has_user else None
+
+    def end_disablings(self, now: int, limit: int) -> "list[User]":
+        facts = self.facts
+        if facts is not None and (facts.end_of_disabling is None or facts.end_of_disabling > now):
+            return []
+        return super().end_disablings(now, limit)
+
+    def _continuity_now(self) -> "Continuity":
+        facts = self.facts
+        if facts is None or facts.has_continuity:
+            return super()._continuity_now()
+        from authctl.store.sql.continuity import without_events
+
+        return without_events(SQLITE)
+
+    def last_event(self) -> "AuditEvent | None":
+        # The log has no other writer than `add_event`, and takes no event but the one after its last.
+        if self._added_event is not None or self._read_first is None:
+            return self._added_event or AuditReader.last_event(self)
+        return self._read_first.last_event
+
+    def add_event(self, event: "AuditEvent") -> None:
+        super().add_event(event)
+        self._added_event = event
+
+    def add_session(self, session: "NewSession", revocation_id: int | None = None) -> "Session":
+        facts = self.facts
+        if facts is None or revocation_id is not None:
+            return super().add_session(session, revocation_id)
+        given = rows.columns(session)
+        number = self._insert_session(given, facts.open_revocation)
+        # Not read back (decision 352): its other columns are blank in every new session.
+        return rows.registered(given, number, facts.open_revocation, max(session.last_used_at, facts.recorded_time))

@@ -10,5 +10,5 @@ class ClockWriter(Writer):
         from authctl.store.protocol.registry import CLOCK_JUMP
 
         # decision 88: a leap from the first instant on is remembered, since 0 is that of an empty registry
-        sql = "UPDATE clock SET leapt_at = iif(seen_at BETWEEN 1 AND :at - :leap, :at, leapt_at), seen_at = max(seen_at, :at)"
-        self.write(sql, {"at": at, "leap": CLOCK_JUMP})
+        leaps = f"seen_at BETWEEN 1 AND ?1 - {CLOCK_JUMP}"
+        self.write(f"UPDATE clock SET leapt_at = iif({leaps}, ?1, leapt_at), seen_at = max(seen_at, ?1)", (at,))

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -100,10 +101,16 @@ def set_up(connection: sqlite3.Connection, path: Path, *, is_read_only: bool, wr
 def check_in_force(connection: sqlite3.Connection, path: Path) -> None:
     """Raise RegistryMoved if the registry is at another place now; RegistryUnavailable if it has not arrived at this one yet."""
     marks = connection.execute(f"SELECT {MARKS} FROM registry").fetchone()
-    if marks is not None and (marks[0] is not None or marks[2] is not None):
+    if marks is not None:
+        check_marks(path, marks)
+
+
+def check_marks(path: Path, row: Sequence[Any]) -> None:
+    """The same for a row that begins with the columns of the marks."""
+    if row[0] is not None or row[2] is not None:
         from authctl.store import move_marks
 
-        move_marks.check(path, *marks)
+        move_marks.check(path, *row[:3])
 
 
 def _upgrade(connection: sqlite3.Connection, path: Path, *, is_read_only: bool) -> None:
@@ -148,13 +155,14 @@ class SharedConnection:
             self._connection = connect(self.path, writing=self.writing)
         return self._connection
 
-    def with_pragma(self, name: str, value: int) -> sqlite3.Connection:
-        """The open connection, with that value of a pragma from now on."""
+    def with_pragmas(self, **wanted: int) -> sqlite3.Connection:
+        """The open connection, with those values of pragmas from now on."""
         connection = self.connection()
-        # A pragma is a statement of its own, and most changes want the value of the change before.
-        if self._pragmas[name] != value:
-            connection.execute(f"PRAGMA {name} = {value}")
-            self._pragmas[name] = value
+        for name, value in wanted.items():
+            # A pragma is a statement of its own, and most changes want the value of the change before.
+            if self._pragmas[name] != value:
+                connection.execute(f"PRAGMA {name} = {value}")
+                self._pragmas[name] = value
         return connection
 
     def close(self) -> None:

@@ -37,6 +37,8 @@ class SqliteDialect:
     def list_of(self, values: Iterable[str | int]) -> str:
         # decision 284: in pieces, since between two of them another thread may run
         every = list(values)
+        if len(every) <= _PIECE:
+            return json.dumps(every)
         pieces = (json.dumps(every[start : start + _PIECE])[1:-1] for start in range(0, len(every), _PIECE))
         return f"[{','.join(pieces)}]"
 

@@ -4,7 +4,8 @@ No other module imports either of them. Two libraries in one process would not s
 could corrupt it (sqlite.org/howtocorrupt.html, 2.2.1). sqlite-utils makes the same choice by itself.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,3 +18,18 @@ else:
         import sqlite3
 
 __all__ = ["sqlite3"]
+
+
+def _as_it_is(value: None) -> None:
+    return value
+
+
+def _register(kind: type[Any], adapter: Callable[[Any], Any]) -> None:
+    """Register an adapter for the process, unless the host application has one."""
+    if (kind, sqlite3.PrepareProtocol) not in sqlite3.adapters:
+        sqlite3.register_adapter(kind, adapter)
+
+
+# decision 354: for a value without an adapter that is neither number nor text, Python looks for two methods first, which no value has
+_register(type(None), _as_it_is)
+_register(bytes, bytes)

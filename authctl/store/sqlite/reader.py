@@ -36,9 +36,9 @@ class Writer(Reader, AnyWriter):
     """The open transaction of a connection, to write in."""
 
     def extend_search_at(self, number: int) -> None:
-        from authctl.store.sqlite import search_index
+        from authctl.store.sqlite.search_index import add_batch_at
 
-        search_index.add_batch_at(self.connection, number)
+        add_batch_at(self.connection, number)
 
     def add_note_to_search(self, revocation_id: int, note_key: str) -> None:
         from authctl.store.sqlite import search_index

@@ -168,12 +168,13 @@ class SqliteStore:
         step: bool = False,
         sign_in: str | None = None,
     ) -> "Iterator[SqliteChange]":
-        del shared, sign_in  # SQLite has one writer at a time
+        del shared  # SQLite has one writer at a time
         self._check_usable()
         # This thread's own look-ups: they would not see the change, and keep the log from being emptied after it.
         if self._looking_up == get_ident():
             self._end_look_ups()
         from authctl.store.sqlite.change import SqliteChange
+        from authctl.store.sqlite.facts import read_facts
 
         if not self._writer.lock.acquire(timeout=-1 if timeout is None else timeout):
             raise RegistryLocked("another thread is writing")
@@ -183,13 +184,15 @@ class SqliteStore:
                 connection = self._writer.connection()
                 if connection.in_transaction:
                     raise RuntimeError("a change was begun inside a change")
-                self._writer.with_pragma("synchronous", SYNC_EACH_COMMIT if synced else SYNC_LATER)
-                self._writer.with_pragma("wal_autocheckpoint", 0 if step else USUAL_AUTOCHECKPOINT)
+                self._writer.with_pragmas(
+                    synchronous=SYNC_EACH_COMMIT if synced else SYNC_LATER,
+                    wal_autocheckpoint=0 if step else USUAL_AUTOCHECKPOINT,
+                )
                 try:  # a signal during the wait is raised once the transaction has begun
                     self._begin(self._usual_timeout() * lock_timeouts if timeout is None else timeout)
-                    connections.check_in_force(connection, self.path)
+                    facts = read_facts(connection, self.path, sign_in)
                     begun = monotonic()
-                    change = SqliteChange(connection)
+                    change = SqliteChange(connection, facts)
                     yield change
                     connection.execute("COMMIT")
                     if step:
@@ -215,7 +218,7 @@ class SqliteStore:
         milliseconds = int(min(timeout, _SHORT_TIMEOUT_SECONDS) * 1000)
         while True:
             try:
-                self._writer.with_pragma("busy_timeout", milliseconds).execute("BEGIN IMMEDIATE")
+                self._writer.with_pragmas(busy_timeout=milliseconds).execute("BEGIN IMMEDIATE")
                 return
             except sqlite3.OperationalError as error:
                 # the lower byte: SQLITE_BUSY_SNAPSHOT and SQLITE_BUSY_RECOVERY are busy, too
@@ -243,7 +246,7 @@ class SqliteStore:
                 self._log_limit = max(LOG_LIMIT_BYTES, min(self._log_limit, size + LOG_LIMIT_BYTES))
                 return
             self._log_limit = size + LOG_LIMIT_BYTES
-            connection = self._writer.with_pragma("busy_timeout", _LOG_TRY_MILLISECONDS)
+            connection = self._writer.with_pragmas(busy_timeout=_LOG_TRY_MILLISECONDS)
             until = monotonic() + timeout
             while not _has_emptied_log(connection) and monotonic() < until:
                 sleep(0.001)
@@ -309,7 +312,7 @@ class SqliteStore:
         """The connection for writing, so that SQLite's own backup can write to it."""
         self._check_usable()
         with self._writer.lock, self._translated_errors:
-            yield self._writer.with_pragma("synchronous", SYNC_EACH_COMMIT)
+            yield self._writer.with_pragmas(synchronous=SYNC_EACH_COMMIT)
 
     def staging(self) -> "Staging":
         from authctl.store.sqlite.staging import SqliteStaging

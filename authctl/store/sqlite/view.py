@@ -71,7 +71,7 @@ SELDOM_NOUNS = {
     "nouns.keys.KeysReader": "key_usage",
     "nouns.logins.LoginsReader": "cached_login cached_logins",
     "nouns.outbox.OutboxReader": (
-        "subscriptions deliveries deliveries_of_session outbox_counts has_due announcement delivery"
+        "subscriptions read_subscriptions deliveries deliveries_of_session outbox_counts has_due announcement delivery"
         " announcement_states announcements_of_revocation announcements_since late_decisions _rest pauses"
     ),
     "nouns.pages.PagesReader": (
@@ -108,16 +108,21 @@ def _class_of(noun: str) -> type[Any]:
 
 if not TYPE_CHECKING:
 
-    class SeldomNouns(Reader):
-        """The same when it runs: a module is loaded when a method of its noun is first called (decision 197)."""
+    class _OfNoun:
+        """An attribute of the class of a noun."""
 
-        seldom: Mapping[str, str] = by_attribute(SELDOM_NOUNS)
+        def __init__(self, noun: str, name: str) -> None:
+            self._noun, self._name = noun, name
 
-        def __getattr__(self, name: str) -> Any:
-            if name not in self.seldom:
-                raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
-            attribute = _class_of(self.seldom[name]).__dict__[name]
-            return attribute.__get__(self) if hasattr(attribute, "__get__") else attribute
+        def __get__(self, reader: Reader | None, owner: type[Any]) -> Any:
+            attribute = _class_of(self._noun).__dict__[self._name]
+            return attribute.__get__(reader, owner) if hasattr(attribute, "__get__") else attribute
+
+    def of_nouns(nouns: Mapping[str, str]) -> dict[str, Any]:
+        """The attributes of a class that has those nouns: a module is loaded when one of its noun is first asked for (decision 197)."""
+        return {name: _OfNoun(noun, name) for name, noun in by_attribute(nouns).items()}
+
+    SeldomNouns = type("SeldomNouns", (Reader,), of_nouns(SELDOM_NOUNS))
 
 
 class SqliteView(FactsReader, PreviewsReader, SeldomNouns):
