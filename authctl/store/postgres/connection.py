@@ -20,7 +20,7 @@ BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 
 
 class Known(NamedTuple):
-    """Facts of a registry that stay as they were read as long as its turn is that one (decision 351)."""
+    """Facts of a registry that stay as they were read as long as its turn is that one (decision 361)."""
 
     turn: int
     """The transaction that held the gate alone before."""

@@ -123,7 +123,7 @@ class Exchanges:
 
     def _awaited(self, pgconn: "PGconn", patience: float | None) -> "list[PGresult]":
         """The results of a statement that was sent. After a wait that was broken off the connection is closed: the answer may still come."""
-        # decision 352: the driver's generators and its way to wait are a fifth of the client's part of a look-up
+        # decision 362: the driver's generators and its way to wait are a fifth of the client's part of a look-up
         results: list[PGresult] = []
         try:
             while True:

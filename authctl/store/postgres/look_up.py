@@ -2,7 +2,7 @@
 
 A look-up depends on more than its own row: the open revocation, the version of the schema, the place of the registry. Only changes that
 are alone behind the gate alter these, and each leaves its number in `registry.turn`. So a look-up reads that number with its row. If it
-is still the one that was read before, so is all the rest; otherwise the look-up is done again as a whole (decision 351).
+is still the one that was read before, so is all the rest; otherwise the look-up is done again as a whole (decision 361).
 """
 
 from collections.abc import Callable, Sequence
