@@ -636,7 +636,7 @@ FAULTS = {
     "version: 1\nauthenticators: {}": "2:17: 'authenticators' must not be empty",
     "version: 1\nauthenticators: {a: {}}": "2:21: 'a' needs one of htpasswd, command and ldap",
     "version: 1\nauthenticators: {a: {htpasswd: /x, command: [/y]}}": "2:21: 'a' needs one of htpasswd, command and ldap",
-    "version: 1\nauthenticators: {a: {htpasswd: ~}}": "2:21: 'a' needs one of htpasswd, command and ldap",
+    "version: 1\nauthenticators: {a: {htpasswd: ~}}": "2:32: 'htpasswd' has no value: write one, or leave it out",
     "version: 1\nauthenticators: {a: {htpasswd: /x}, A: {htpasswd: /y}}": (
         "2:37: authenticators 'a' and 'A' have the same name"
     ),

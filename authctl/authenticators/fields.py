@@ -75,8 +75,8 @@ def note_contradictions(file: "File", document: Document) -> None:
     note_same_names(file.authenticators, "authenticators", document)
     for name, written in file.authenticators.items():
         here = ("authenticators", name)
-        kinds = [document.data["authenticators"][name].get(kind) for kind in ("htpasswd", "command", "ldap")]
-        if kinds.count(None) != len(kinds) - 1:
+        kinds = document.data["authenticators"][name].keys() & {"htpasswd", "command", "ldap"}
+        if len(kinds) != 1:
             document.fault(document.value_position(here), f"{quoted(name)} needs one of htpasswd, command and ldap")
         if written.ldap is not None and not written.ldap.is_private:
             message = (
