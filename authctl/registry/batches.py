@@ -11,8 +11,8 @@ def no_progress(_done: int, _total: int) -> None:
     """Report no progress."""
 
 
-PAUSE_SECONDS = 0.005
-"""The pause after each batch, so that other writers get a turn (decision 100)."""
+PAUSE_SECONDS = 0.018
+"""The pause after each batch, so that other writers get a turn: longer than the time between two of their tries (decision 100)."""
 
 _GROWTH = 2
 """The largest growth from one batch to the next: the time of a small batch is a poor measure for a large one."""

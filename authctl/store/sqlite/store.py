@@ -42,7 +42,10 @@ _LOG_TIMEOUT_SECONDS = 0.15
 """How long a writer tries to empty the log (decision 111)."""
 
 _SHORT_TIMEOUT_SECONDS = 0.05
-"""How long SQLite may wait for one try to begin, and a writer that may not wait tries to empty the log."""
+"""How long SQLite may wait for one try to begin: it asks seven times, at the most 17 ms apart (decision 100).
+
+As long a writer that may not wait tries to empty the log.
+"""
 
 _LOG_TRY_MILLISECONDS = 5
 """How long one try to empty the log may wait."""
