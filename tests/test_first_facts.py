@@ -201,7 +201,7 @@ def test_the_statements_of_a_revocation(registry: Registry):
     session = registry.issue(username="alice", application="Outlook").session
     registry.issue(username="bob", application="Outlook")
     begin = ["BEGIN", "SELECT"]
-    end = ["INSERT", "UPDATE", "INSERT", "SELECT", "UPDATE", "COMMIT"]
+    end = ["INSERT", "UPDATE", "SELECT", "INSERT", "UPDATE", "COMMIT"]
     for selection, listed in ((SessionFilter(ids=(session.id,)), 2), (SessionFilter(username="bob"), 1)):
         with statements(registry) as executed:
             assert registry.revoke(selection, note="lost device").revoked == 1
