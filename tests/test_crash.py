@@ -29,7 +29,7 @@ from authctl.settings import find_home
 from tests.crash import PROFILES, TWO_TRANSACTIONS, Bench, Call, Operation, Ran, Snapshot, constants, faults
 from tests.storm import MAP, rows
 
-STEP = int(os.environ.get("AUTHCTL_CRASH_STEP", "47"))
+STEP = int(os.environ.get("AUTHCTL_CRASH_STEP", "71"))
 ERROR_STEP = 1 if STEP == 1 else 3 * STEP
 ERRORS = ("EIO", "ENOSPC", "EROFS")
 

@@ -36,7 +36,7 @@ START = int(datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp())
 USERS = ("alice", "bob")
 WAYS = ("password", "key", None)
 STEPS = int(os.environ.get("AUTHCTL_MACHINE_STEPS", "50"))
-EXAMPLES = int(os.environ.get("AUTHCTL_MACHINE_EXAMPLES", "80"))
+EXAMPLES = int(os.environ.get("AUTHCTL_MACHINE_EXAMPLES", "50"))
 
 
 @dataclass(frozen=True)

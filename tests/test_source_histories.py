@@ -44,7 +44,7 @@ pytestmark = pytest.mark.slow
 STEPS = int(os.environ.get("AUTHCTL_HISTORIES_STEPS", "20"))
 FULL = os.environ.get("AUTHCTL_TEST_PROFILE") == "full"
 PHASES = [one for one in Phase if one is not Phase.shrink or os.environ.get("AUTHCTL_HISTORIES_SHRINK", "1") != "0"]
-EXAMPLES = int(os.environ.get("AUTHCTL_HISTORIES_EXAMPLES", "1500" if FULL else "80"))
+EXAMPLES = int(os.environ.get("AUTHCTL_HISTORIES_EXAMPLES", "1500" if FULL else "50"))
 IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # nothing here is about the disk
 
 PROFILES = """
