@@ -62,7 +62,7 @@ door: $(VENV)/ready ## the door and the adapters whole, then with real proxies a
 	tests/door/peers/install.sh $(PYTHON) && $(BIN)/python -m pytest -q -rs tests/door/peers || [ $$? = 77 ]
 
 current-sqlite: .venv-current/ready ## the store, the scenarios, faults and one history with the SQLite of authctl[sqlite], in an environment of its own
-	AUTHCTL_CRASH_STEP=141 .venv-current/bin/python -m pytest -q -rs tests/test_current_sqlite.py tests/test_store_contract.py tests/test_store_sqlite.py \
+	AUTHCTL_CRASH_STEP=283 .venv-current/bin/python -m pytest -q -rs tests/test_current_sqlite.py tests/test_store_contract.py tests/test_store_sqlite.py \
 		tests/test_scenario*.py tests/test_crash.py tests/test_upgrade.py
 	AUTHCTL_RESTORE_EXAMPLES=10 .venv-current/bin/python -m pytest -q -rs tests/test_restore_machine.py
 

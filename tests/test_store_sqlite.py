@@ -536,7 +536,10 @@ def test_a_view_has_no_method_of_a_change(registry: Registry):
 def test_the_adapters_of_the_host_application_stay():
     """NULL and bytes are bound as they are (decision 354), except where the process has an adapter for them already."""
     program = """
-import sqlite3
+try:
+    from pysqlite3 import dbapi2 as sqlite3
+except ImportError:
+    import sqlite3
 sqlite3.register_adapter(bytes, bytes.hex)
 from authctl.store.sqlite.library import sqlite3 as chosen
 connection = chosen.connect(":memory:")
