@@ -29,6 +29,9 @@ _ID_LENGTH = 16
 _WORDS_SIZE = _ID_LENGTH // 4 * 8
 _ID_PREFIX = f"[{_ID_LETTERS}][{_ID_CHARACTERS}]{{0,{_ID_LENGTH - 1}}}"
 _TOKEN = r"(?ai)(ac[ars]t_)[0-9a-f]*(?:\.{3})?|[0-9a-f]{32,}"  # noqa: S105  # a pattern
+_MOST_DIGITS = 10
+"""`int` refuses texts of several thousand digits."""
+LARGEST_PORT = 65_535
 _NOT_STORED = "[\0\ud800-\udfff]"
 """NUL, and lone surrogates. Patterns stand here as texts: `re` compiles each at its first use, which costs more than a module."""
 
@@ -128,6 +131,11 @@ def field(text: str, name: str, length: int = FIELD_LENGTH) -> str:
     if (unstorable := re.search(_NOT_STORED, text)) is not None:
         raise InvalidInput(f"{name} has a character that cannot be stored, U+{ord(unstorable[0]):04X}")
     return text
+
+
+def is_number(text: str, most: int) -> bool:
+    """Whether a text is a number up to a limit. `isdigit` alone accepts signs that `int` cannot read, such as a raised 2."""
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and int(text) <= most
 
 
 def is_storable(text: str) -> bool:

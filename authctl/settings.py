@@ -22,6 +22,11 @@ class Home(NamedTuple):
     """The key ring file."""
 
     @property
+    def is_shared(self) -> bool:
+        """Whether the registry is on a server, where several hosts can use it."""
+        return isinstance(self.registry, str)
+
+    @property
     def audit_head(self) -> Path:
         """The file with the head of the audit log, outside the registry."""
         return self.folder / "audit.head"

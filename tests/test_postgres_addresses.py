@@ -144,7 +144,7 @@ def test_a_number_that_the_driver_cannot_read_is_refused(installed: Authctl):
     assert "connect_timeout" in ran.err
 
 
-@pytest.mark.parametrize("port", ["0", "65536", "abc", "-1", "5432,70000", "\u0665"])
+@pytest.mark.parametrize("port", ["0", "65536", "abc", "-1", "5432,70000", "\u0665", "9" * 5_000])
 def test_a_port_that_no_server_has_is_refused(tmp_path: Path, port: str):
     """Exit 2, and not an error of the resolver of names."""
     with pytest.raises(InvalidInput, match="not a port of a server"):

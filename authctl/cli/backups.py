@@ -67,7 +67,7 @@ def restore(
     done = "dry run, nothing was changed: would restore" if dry_run else "restored"
     kept = f"; the replaced registry is kept as {outcome.replaced_kept_as}" if outcome.replaced_kept_as else ""
     cli.say(f"{done} {outcome.file}: {_in_words(outcome)}{kept}")
-    if not dry_run and isinstance(cli.installation_home.registry, str):
+    if not dry_run and cli.installation_home.is_shared:
         cli.say(f"copy {cli.installation_home.audit_head} to every other host of this registry")
     if cli.form:
         cli.show(records.restoration(outcome))

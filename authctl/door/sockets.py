@@ -8,13 +8,11 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from authctl.errors import InvalidInput, Refused, reason
-from authctl.names import quoted
+from authctl.names import LARGEST_PORT, is_number, quoted
 
 _SYSTEMD_FIRST = 3
 _SOCKET_MODE = 0o660
 _BACKLOG = 2_048
-_LARGEST_PORT = 65_535
-_MOST_DIGITS = 10
 _LARGEST_DESCRIPTOR = 2**31 - 1
 
 
@@ -34,16 +32,11 @@ def listen(bind: str, *, group: str | None = None) -> socket.socket:
     try:
         if kind == "unix" and place:
             return _unix(Path(place), group)
-        if kind == "fd" and _is_number(place, _LARGEST_DESCRIPTOR):
+        if kind == "fd" and is_number(place, _LARGEST_DESCRIPTOR):
             return _adopted(int(place))
         return _internet(bind)
     except OSError as error:
         raise Refused(f"cannot listen at {quoted(bind)}: {reason(error)}") from None
-
-
-def _is_number(text: str, most: int) -> bool:
-    """Whether a text is a number up to a limit. `isdigit` alone accepts signs that `int` cannot read, such as a raised 2."""
-    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and int(text) <= most
 
 
 def is_local(listener: socket.socket) -> bool:
@@ -63,7 +56,7 @@ def address_of(listener: socket.socket, *, tls: bool) -> str:
 
 def _internet(bind: str) -> socket.socket:
     host, _, port = bind.rpartition(":")
-    if not host or not _is_number(port, _LARGEST_PORT):
+    if not host or not is_number(port, LARGEST_PORT):
         raise InvalidInput(f"not an address to listen at: {quoted(bind)}", "--bind 127.0.0.1:8400, or unix:PATH")
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -282,7 +282,7 @@ def _check_receivers(installation: Installation) -> Finding:
 
     receivers = Receivers(installation).by_name()
     # decision 346: a host without the file leaves deliveries to another one
-    is_elsewhere = isinstance(installation.home.registry, str) and not installation.home.receivers.exists()
+    is_elsewhere = installation.home.is_shared and not installation.home.receivers.exists()
     with installation.snapshot() as (view, now):
         counts = view.outbox_counts()
         pauses = view.pauses()

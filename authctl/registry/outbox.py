@@ -33,7 +33,7 @@ class Outbox:
 
     def __init__(self, home: "Home", warn: Callable[[str], None]) -> None:
         self._file = home.receivers
-        self._has_hosts = isinstance(home.registry, str)
+        self._is_shared = home.is_shared
         self._warn = warn
         self._seen: tuple[FileState, bytes] | None = None
 
@@ -72,7 +72,7 @@ class Outbox:
             state = _state_of(self._file)
             if known is not None and self._seen == (state, known.digest):
                 return known.subscriptions
-            if known is not None and self._has_hosts and not self._file.exists():
+            if known is not None and self._is_shared and not self._file.exists():
                 return known.subscriptions  # decision 346: the file is on another host, which told the registry of it
             raw = self._read()
             digest = _digest(raw)

@@ -13,14 +13,13 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from authctl.errors import InvalidInput, RegistryUnavailable, reason
 from authctl.files import check_private
-from authctl.names import quoted
+from authctl.names import LARGEST_PORT, is_number, quoted
 from authctl.registry_locations import check_no_password
 
 _SERVICE = "service="
 _POOLER = "pooler"
 _HINT = "postgresql://USER@HOST/DATABASE, or service=NAME"
 _TRUSTED = "verify-full"
-_PORTS = 65_536
 
 _USUAL = {
     "connect_timeout": "10",
@@ -94,7 +93,7 @@ def _parameters(url: str) -> dict[str, str]:
     except (psycopg.ProgrammingError, UnicodeDecodeError):
         raise InvalidInput(f"not the address of a PostgreSQL database: {quoted(url)}", _HINT) from None
     for port in str(found.get("port") or "").split(","):
-        if port and not (port.isascii() and port.isdigit() and 0 < int(port) < _PORTS):
+        if port and not (is_number(port, LARGEST_PORT) and int(port)):
             raise InvalidInput(f"not a port of a server: {quoted(port)}", _HINT)
     return {name: str(value) for name, value in found.items()}
 

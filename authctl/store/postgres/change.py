@@ -176,13 +176,12 @@ class PostgresChange(
         self._knows_users = False
         super().save_user(user)
 
-    @property
-    def continuity(self) -> "Continuity":
-        if self._continuity is None and self._knows_continuity and not self._facts.has_continuity:
-            from authctl.store.sql.continuity import Continuity
+    def _continuity_now(self) -> "Continuity":
+        if not self._knows_continuity or self._facts.has_continuity:
+            return super()._continuity_now()
+        from authctl.store.sql.continuity import without_events
 
-            self._continuity = Continuity(self.dialect, [])
-        return super().continuity
+        return without_events(POSTGRES)
 
     def start_continuity(self, profile: str, at: int, ends_at: int, actor: str, note: str) -> None:
         self._knows_continuity = False
