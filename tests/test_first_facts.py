@@ -9,7 +9,11 @@ import pytest
 from authctl import ProfileSet, Registry, SessionFilter, audit_chain, names
 from authctl.instants import DAY, Duration
 from authctl.model import NewSession, Profile, User
+from authctl.model.deliveries import Narrowing, Subscription
+from authctl.model.profiles import Changeover
 from authctl.store.protocol import Change, Store
+from authctl.store.protocol.outbox import ReadSubscriptions
+from authctl.store.protocol.profiles import DeadlineChanges
 from tests.sealed_events import seal_event
 
 NOW = 1_800_000_000_000_000
@@ -71,6 +75,24 @@ def hold(tx: Change) -> object:
     return tx.held_by_continuity("default", NOW + 1), [event.profile for event in tx.continuity_events()]
 
 
+def change_over(tx: Change) -> object:
+    """Whether there is a changeover before this change begins one, after that, and after it ended it."""
+    before = tx.profiles()
+    seen = [tx.has_changeover()]
+    tx.save_changeover(Changeover(before, {"default": 0}, 0, 0, 5, 1), DeadlineChanges(0, 0, 0))
+    seen.append(tx.has_changeover())
+    tx.end_changeover()
+    return [*seen, tx.has_changeover()]
+
+
+def subscribe(tx: Change) -> object:
+    """The subscriptions before and after this change keeps some."""
+    read = ReadSubscriptions(b"digest", (Subscription("siem", ("session.revoked",), Narrowing(), True, DAY),))
+    before = tx.subscriptions()
+    tx.save_subscriptions(read)
+    return before, tx.subscriptions() == read
+
+
 def close(tx: Change) -> object:
     """Whether a session after a revocation of everything is under the new open one."""
     closed = tx.close_open_revocation(NOW, "bob", "breach", "{}")
@@ -92,6 +114,8 @@ CHANGED: dict[str, tuple[Callable[[Change], object], object]] = {
     "the recorded time": (put_clock_back, NOW - DAY),
     "the audit log": (record, 2),
     "a continuity event": (hold, (0, ["default"])),
+    "a changeover": (change_over, [False, True, False]),
+    "subscriptions": (subscribe, (None, True)),
     "the open revocation": (close, (True, None, True)),
     "the recorded time of a new session": (add_late, (NOW + DAY, True)),
 }
