@@ -14,7 +14,7 @@ from authctl.store.postgres.connection import Connection
 from authctl.store.postgres.connections import PostgresConnections
 from authctl.store.postgres.facts import READ_CLOCK, READ_FACTS, READ_VIEW, facts
 from authctl.store.postgres.only_runner import only_runner
-from authctl.store.postgres.view import PostgresSnapshot
+from authctl.store.postgres.view import PostgresSnapshot, PostgresView
 
 if TYPE_CHECKING:
     from authctl.model import Client, ProfileSet, Session
@@ -53,7 +53,7 @@ class PostgresStore:
             return self._look_ups.client(connection, client_id)
 
     @contextmanager
-    def view(self) -> Iterator[PostgresSnapshot]:
+    def view(self) -> Iterator[PostgresView]:
         with self._connections.reader() as connection:
             yield PostgresSnapshot(connection)
 
