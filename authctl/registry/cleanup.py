@@ -21,8 +21,7 @@ from authctl.registry.giving_up import give_up
 from authctl.registry.installation import Installation
 from authctl.registry.journals import drop_journals
 from authctl.registry.unit_of_work import UnitOfWork, actor_name
-from authctl.store.protocol.cleanup import Archive, Removable
-from authctl.store.protocol.cursors import Cursor
+from authctl.store.protocol.cleanup import Archive, Removable, RemovalPlace
 from authctl.store.protocol.registry import CLOCK_JUMP
 
 if TYPE_CHECKING:
@@ -137,7 +136,7 @@ class _Removal:
     def remove(self, due: int, batch_size: int | None, progress: Progress) -> Removable:
         """Remove the sessions batch by batch, of that size or of one that is learned; the sessions that were removed."""
         removed = Removable(0, 0, 0)
-        after: Cursor | None = None
+        after: RemovalPlace | None = None
 
         def remove_batch(size: int) -> float | None:
             nonlocal removed, after
@@ -165,7 +164,7 @@ class _Removal:
             detail = {"cutoff": format_instant(self.cutoff), "removed": removed._asdict()}
             unit.record("cleanup.done", detail=detail)
 
-    def _remove_batch(self, size: int, after: Cursor | None) -> tuple[Removable, Cursor | None, float]:
+    def _remove_batch(self, size: int, after: RemovalPlace | None) -> tuple[Removable, RemovalPlace | None, float]:
         """Remove one batch; the place that the next one follows, and the seconds for which the lock was held."""
         # decision 325: not synced one by one, since `finish` syncs them all; a power cut leaves the last ones to the next run
         with self.installation.change(self.actor, synced=False, step=True) as unit:

@@ -9,15 +9,19 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from authctl.model import Kind
 from authctl.store.nouns.finals import insertion_of_finals
 from authctl.store.nouns.reader import Reader, Writer
 from authctl.store.sql.outbox_conditions import ANY_WAITS, outbox_conditions
 from authctl.store.sql.tables import ANY_CREATION, OF_EVERY_KIND, UNACKNOWLEDGED, WITH_REVOCATION
 
 if TYPE_CHECKING:
-    from authctl.store.protocol.cleanup import Archive, Removable, Removed
+    from authctl.store.protocol.cleanup import Archive, Removable, RemovalPlace, Removed
     from authctl.store.protocol.cursors import Cursor
     from authctl.store.sql.dialect import Dialect
+
+
+_FIRST_DEADLINE = -(2**63)
 
 
 @cache
@@ -41,7 +45,8 @@ def unnamed_revocations(dialect: Dialect) -> str:
     """The condition on a closed revocation that no session names."""
     by_revocation = dialect.table("sessions", index="sessions_by_revocation")
     return (
-        f"at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {by_revocation} WHERE revocation_id = revocations.id)"
+        # By a look-up for each: as a join, a server may read all sessions for it, which others would wait for.
+        f"at IS NOT NULL AND (SELECT 1 FROM {by_revocation} WHERE revocation_id = revocations.id LIMIT 1) IS NULL"
         " AND by_criteria = 0"
     )
 
@@ -57,15 +62,19 @@ def _not_waiting(reader: Reader) -> str:
     return f" AND NOT {outbox_conditions(reader.dialect).waits}" if reader.one_number(ANY_WAITS) else ""
 
 
-def _expired(reader: Reader, cutoff: int) -> tuple[str, dict[str, Any]]:
-    """The expired sessions that ended before a cutoff, and the parameters."""
-    tables = reader.tables
+def _expired(reader: Reader, cutoff: int, part: str) -> tuple[str, dict[str, Any]]:
+    """The expired sessions of some kinds and profiles, a condition, that ended before a cutoff, and the parameters."""
     source = (
-        f"{tables.by_deadline} WHERE {tables.unrevoked} AND {OF_EVERY_KIND} AND {tables.of_profiles}"
+        f"{reader.tables.by_deadline} WHERE {reader.tables.unrevoked} AND {part}"
         f" AND s.expires_at < :cutoff AND NOT {reader.continuity.ended_later(cutoff)}{_not_waiting(reader)}"
     )
-    profiles = reader.dialect.list_of(reader.profile_keys())
-    return source, {"cutoff": cutoff, "profiles": profiles, **reader.continuity.parameters}
+    return source, {"cutoff": cutoff, **reader.continuity.parameters}
+
+
+def _all_expired(reader: Reader, cutoff: int) -> tuple[str, dict[str, Any]]:
+    """All expired sessions that ended before a cutoff, and the parameters."""
+    source, given = _expired(reader, cutoff, f"{OF_EVERY_KIND} AND {reader.tables.of_profiles}")
+    return source, {**given, "profiles": reader.dialect.list_of(reader.profile_keys())}
 
 
 class CleanupReader(Reader):
@@ -74,14 +83,14 @@ class CleanupReader(Reader):
     def ended_before(self, cutoff: int, *, keep_unacknowledged: bool = False) -> Removable:
         from authctl.store.protocol.cleanup import Removable
 
-        expired, given = _expired(self, cutoff)
+        expired, given = _all_expired(self, cutoff)
         sql = f"SELECT count(*), count(*) FILTER (WHERE {UNACKNOWLEDGED}) FROM {_revoked(self)}{_not_waiting(self)}"
         revoked, unacknowledged = self.one_row(sql, given) or (0, 0)
         removable = (revoked - unacknowledged, 0) if keep_unacknowledged else (revoked, unacknowledged)
         return Removable(self.one_number(f"SELECT count(*) FROM {expired}", given), *removable)
 
     def oldest_end(self, cutoff: int, *, keep_unacknowledged: bool = False) -> int | None:
-        expired, given = _expired(self, cutoff)
+        expired, given = _all_expired(self, cutoff)
         kept = f" AND NOT ({UNACKNOWLEDGED})" if keep_unacknowledged else ""
         # An aggregate of no rows is one row with NULL.
         queries = (
@@ -99,20 +108,19 @@ class RemovalWriter(Writer):
         self,
         cutoff: int,
         limit: int,
-        after: Cursor | None = None,
+        after: RemovalPlace | None = None,
         *,
         keep_unacknowledged: bool = False,
         archive: Archive | None = None,
     ) -> Removed:
         from authctl.store.nouns.sessions import sessions_by_number
-        from authctl.store.protocol.cleanup import Removable, Removed
+        from authctl.store.protocol.cleanup import Removable, RemovalPlace, Removed
         from authctl.store.protocol.cursors import Cursor
 
-        expired, given = _expired(self, cutoff)
-        given["limit"] = limit
-        numbers = [row[0] for row in self.all_rows(f"SELECT s.number FROM {expired} LIMIT :limit", given)]
+        place = after or RemovalPlace(tuple(self.profile_keys()), 0, _FIRST_DEADLINE, None)
+        numbers, place = self._expired_after(place, cutoff, limit)
         # decision 66: kept sessions count for the limit, and the next batch goes on after them
-        read = self._revoked({**given, "limit": limit - len(numbers)}, after)
+        read = self._revoked({"cutoff": cutoff, "limit": limit - len(numbers)}, place.revoked)
         revoked = [row for row in read if not (keep_unacknowledged and row[-1])]
         removed = sorted(numbers + [row[-2] for row in revoked])
         if archive and removed:
@@ -120,9 +128,27 @@ class RemovalWriter(Writer):
         self._remove(removed)
         # Fewer than the limit: both entrances are through.
         is_last = len(numbers) + len(read) < limit
-        last = Cursor(read[-1][:-1]) if read else after or Cursor((0, 0, "", 0, 0))
+        place = place._replace(revoked=Cursor(read[-1][:-1]) if read else place.revoked)
         counts = Removable(len(numbers), len(revoked), sum(row[-1] for row in revoked))
-        return Removed(counts, None if is_last else last)
+        return Removed(counts, None if is_last else place)
+
+    def _expired_after(self, place: RemovalPlace, cutoff: int, limit: int) -> tuple[list[int], RemovalPlace]:
+        """The numbers of the next expired sessions, and the place after them."""
+        # decision 375: not from the beginning, where a server passes all rows that were removed since its last vacuum
+        source, given = _expired(self, cutoff, "s.kind = :kind AND s.profile_key = :profile AND s.expires_at >= :since")
+        sql = f"SELECT s.number, s.expires_at FROM {source} ORDER BY s.expires_at, s.number LIMIT :limit"
+        parts = [(kind.value, key) for kind in Kind for key in place.profiles]
+        numbers: list[int] = []
+        while place.parts < len(parts) and len(numbers) < limit:
+            kind, key = parts[place.parts]
+            of_part = {"kind": kind, "profile": key, "since": place.deadline, "limit": limit - len(numbers)}
+            rows = self.all_rows(sql, {**given, **of_part})
+            numbers += [row[0] for row in rows]
+            if len(numbers) < limit:
+                place = place._replace(parts=place.parts + 1, deadline=_FIRST_DEADLINE)
+            else:
+                place = place._replace(deadline=rows[-1][1])
+        return numbers, place
 
     def _revoked(self, given: dict[str, Any], after: Cursor | None) -> list[tuple[Any, ...]]:
         """The next revoked sessions in the order of their index, each with whether its wipe is unconfirmed."""
@@ -143,9 +169,10 @@ class RemovalWriter(Writer):
     def _remove(self, numbers: Sequence[int]) -> None:
         from authctl.store.nouns.removal import remove_sessions
 
-        for key, without_user in (("i.key", 0), ("i.key_without_user", 1)):
-            sql = _keep_finals(self.dialect).format(key=key, without_user=without_user)
-            self.write(sql, {"numbers": self.dialect.list_of(numbers)})
+        if self.one_number("SELECT EXISTS (SELECT 1 FROM imported)"):
+            for key, without_user in (("i.key", 0), ("i.key_without_user", 1)):
+                sql = _keep_finals(self.dialect).format(key=key, without_user=without_user)
+                self.write(sql, {"numbers": self.dialect.list_of(numbers)})
         remove_sessions(self, numbers)
 
     def remove_unnamed_revocations(self) -> int:

@@ -27,11 +27,24 @@ class Removable(NamedTuple):
         return self.expired + self.revoked
 
 
+class RemovalPlace(NamedTuple):
+    """How far a removal has come: first through the expired sessions, kind by kind and profile by profile, then through the revoked ones."""
+
+    profiles: tuple[str, ...]
+    """The keys of the profiles with sessions that were not revoked when the removal began."""
+    parts: int
+    """The number of kinds and profiles that are through."""
+    deadline: int
+    """The last deadline in the next one of them; there is nothing to remove before it any more."""
+    revoked: Cursor | None
+    """The last revoked session."""
+
+
 class Removed(NamedTuple):
-    """A batch of removed sessions, and the cursor of the next batch; None after the last one."""
+    """A batch of removed sessions, and the place that the next batch begins at; None after the last one."""
 
     sessions: Removable
-    after: Cursor | None
+    after: RemovalPlace | None
 
 
 Archive = Callable[["Sequence[Session]"], None]
@@ -61,7 +74,7 @@ class CleanupChange(Protocol):
         self,
         cutoff: int,
         limit: int,
-        after: Cursor | None = None,
+        after: RemovalPlace | None = None,
         *,
         keep_unacknowledged: bool = False,
         archive: Archive | None = None,

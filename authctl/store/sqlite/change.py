@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 SELDOM_WRITERS = {
-    "nouns.cleanup.RemovalWriter": "remove_ended _revoked _remove remove_unnamed_revocations",
+    "nouns.cleanup.RemovalWriter": "remove_ended _expired_after _revoked _remove remove_unnamed_revocations",
     "sqlite.cleanup.CleanupWriter": ("begin_removal end_removal extend_search_index return_free_space"),
     "nouns.clients.ClientsWriter": "add_client replace_client remove_client",
     "nouns.continuity.ContinuityWriter": "start_continuity end_continuity remove_continuity",
