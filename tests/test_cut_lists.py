@@ -78,7 +78,7 @@ def test_every_list_that_is_cut_says_so(
 
 
 def check_other_formats(terminal: Authctl, command: tuple[str, ...]) -> None:
-    """A terminal shows 50 rows in each format, and says so; with a limit all of them."""
+    """A terminal shows 50 rows in each format, and says so; with a limit all of them (decision 364)."""
     for form in ("csv", "id", "ndjson", "json"):
         ran = terminal(*command, "-o", form)
         shown = len(ran.json) if form == "json" else len(ran.out.splitlines()) - (form == "csv")

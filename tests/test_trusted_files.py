@@ -1,4 +1,4 @@
-"""A file that puts rules in force is refused where everybody could have written it (decision 385)."""
+"""A file that puts rules in force is refused where everybody could have written it (decision 365)."""
 
 from pathlib import Path
 

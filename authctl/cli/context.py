@@ -115,7 +115,7 @@ class Cli:
         # decision 222: header, messages and the prompt of the shell stay in sight with the list
         if not self.on_terminal:
             return None
-        if not self.draws:  # as the contract has it, whatever the format is; a script reads a pipe
+        if not self.draws:  # decision 364: as the contract has it, whatever the format is; a script reads a pipe
             return _MOST_ROWS
         if self.pager:
             return _MOST_PAGED

@@ -72,7 +72,7 @@ def check_written_by_few(path: Path, kind: str) -> None:
 
     A file that cannot be looked at is left to those who read it, and so is a pipe.
     """
-    # decision 385: what such a file allows is put in force by somebody else. A group may write: the umask 002 is usual
+    # decision 365: what such a file allows is put in force by somebody else. A group may write: the umask 002 is usual
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):

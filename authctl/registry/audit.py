@@ -128,7 +128,7 @@ class Audit:
 
     def _spellings(self, actors: Texts) -> tuple[str, ...]:
         """The actors as the log has them: each spelling with the folded key of one that is asked for."""
-        # decision 383: the log has the names as they were given, and its hashes are of that; there are few of them
+        # decision 363: the log has the names as they were given, and its hashes are of that; there are few of them
         keys = set(map(names.fold, texts_of(actors)))
         with self._installation.store.view() as view:
             return tuple(view.actors(keys))
