@@ -49,7 +49,7 @@ READ_VIEW = (
     " (SELECT id FROM revocations ORDER BY id DESC LIMIT 1), coalesce(e.seq, 0), coalesce(e.hash, ''), EXISTS (SELECT 1 FROM continuity)"
     " FROM registry AS g LEFT JOIN LATERAL (SELECT seq, hash FROM audit_events ORDER BY seq DESC LIMIT 1) AS e ON TRUE"
 )
-"""The facts of a view, in its snapshot (decision 373). The clock is read after the snapshot, so that it is behind nothing in it."""
+"""The facts of a view, in its snapshot (decision 366). The clock is read after the snapshot, so that it is behind nothing in it."""
 
 FIND_EVENT = "SELECT seq FROM audit_events WHERE seq = $1 AND hash = $2"
 """Finds an audit event by its number and hash."""

@@ -45,7 +45,7 @@ def find(reader: "Reader", text: str) -> Sequence[int] | None:
 
 def _of_name(reader: "Reader", text: str) -> set[int] | None:
     """The numbers of the sessions that contain a mail address, found by the name before its `@`; None for another text, or where many have it."""
-    # decision 374: the trigrams of the domain, which nearly all sessions have, cost the most, and find nothing
+    # decision 367: the trigrams of the domain, which nearly all sessions have, cost the most, and find nothing
     name, at, _domain = text.partition("@")
     if not at or len(name) < _TRIGRAM:
         return None

@@ -72,7 +72,7 @@ class PostgresView(
 
 
 class PostgresSnapshot(PostgresView):
-    """`View` over PostgreSQL. It knows what was read with its beginning, which stays as it is (decision 373)."""
+    """`View` over PostgreSQL. It knows what was read with its beginning, which stays as it is (decision 366)."""
 
     def __init__(self, connection: "Connection") -> None:
         self._facts = facts = ViewFacts(*connection.facts)
