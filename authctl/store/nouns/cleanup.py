@@ -134,7 +134,7 @@ class RemovalWriter(Writer):
 
     def _expired_after(self, place: RemovalPlace, cutoff: int, limit: int) -> tuple[list[int], RemovalPlace]:
         """The numbers of the next expired sessions, and the place after them."""
-        # decision 375: not from the beginning, where a server passes all rows that were removed since its last vacuum
+        # decision 375: not from the beginning, where a server passes all rows that the batches before removed
         source, given = _expired(self, cutoff, "s.kind = :kind AND s.profile_key = :profile AND s.expires_at >= :since")
         sql = f"SELECT s.number, s.expires_at FROM {source} ORDER BY s.expires_at, s.number LIMIT :limit"
         parts = [(kind.value, key) for kind in Kind for key in place.profiles]
