@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Event, Thread
 from time import monotonic
 from typing import Any
 
@@ -229,6 +230,15 @@ def test_such_a_sign_in_asks_whether_its_user_is_disabled(
     assert busy == [ONE_MESSAGE]
 
 
+def test_another_change_between_keeps_no_facts_of_a_sign_in(registry: Registry, busy: list[list[str]]):
+    """A refresh asks for no turn. The number that was taken for the next sign-in stays the one of the next."""
+    issued = registry.issue(username="alice", application="Pair")
+    assert issued.refresh_token
+    registry.refresh(issued.refresh_token)
+    assert registry.issue(username="bob", application="Outlook").session.number == issued.session.number + 1
+    assert busy[-1] == ONE_MESSAGE
+
+
 def test_such_a_sign_in_is_refused_by_facts_of_its_own(registry: Registry, other: Registry, busy: list[list[str]]):
     """What the one before has read may be a second old: a refusal is judged again, by what is in force now."""
     blocked = {"application": "POP3", "profile": "bound", "ip": "10.0.0.1"}
@@ -326,8 +336,6 @@ def test_a_sign_in_that_is_overtaken_each_time_gets_its_turn(registry: Registry,
 
 def test_a_sign_in_that_waits_in_its_lane_keeps_no_revocation_waiting(registry: Registry, other: Registry, home: Home):
     """It waits before the gate, for the other sign-ins of its lane. A revocation that comes later goes first."""
-    from threading import Thread
-
     lane = registry._installation.store._connections._writer.lane
     assert lane
     signing = Thread(target=lambda: registry.issue(username="alice", application="Outlook"))
@@ -390,6 +398,37 @@ def test_a_revocation_of_everything_in_an_empty_registry_waits_for_its_turn(home
         assert registry.revoke(SessionFilter(everything=True), note="drill", actor="admin").revoked == 1
 
 
+def test_a_revocation_of_everything_waits_for_whoever_is_alone(
+    registry: Registry, other: Registry, monkeypatch: pytest.MonkeyPatch
+):
+    """It goes into the queue of the gate at once, and is not overtaken by the one that it waits for."""
+    sent = messages(registry, monkeypatch)
+    revoking = Thread(
+        target=lambda: registry.revoke(SessionFilter(everything=True), note="drill", actor="admin"), daemon=True
+    )
+    with other._installation.change("admin") as unit:
+        revoking.start()
+        until = monotonic() + 30
+        while len(sent) < 2:
+            assert monotonic() < until
+        unit.record("session.revoke", detail={})
+        assert revoking.is_alive()
+    revoking.join(30)
+    assert [one[0] for one in sent] == ["SELECT", "BEGIN", "SELECT", "INSERT"]
+    assert registry.count(SessionFilter(status=Status.REVOKED)) == 1
+
+
+def test_behind_a_pooler_each_sign_in_reads_its_facts(home: Home, monkeypatch: pytest.MonkeyPatch):
+    """The connection to the pooler may go on with another server, where another change can have the same turn."""
+    pooled = f"{home.registry}{'&' if '?' in str(home.registry) else '?'}pooler=transaction"
+    with Registry.open(home.folder, registry=pooled) as one:
+        one.issue(username="first", application="Outlook")
+        sent = messages(one, monkeypatch)
+        for number in range(3):
+            one.issue(username=f"user{number}", application="Outlook")
+    assert [message[0] for message in sent] == ["SELECT", "BEGIN"] * 3
+
+
 def test_a_head_behind_the_event_before_costs_no_message(
     registry: Registry, other: Registry, monkeypatch: pytest.MonkeyPatch
 ):
@@ -450,8 +489,6 @@ def test_other_sign_ins_between_do_not_count(registry: Registry, other: Registry
 
 def test_a_sign_in_waits_for_whoever_is_alone(registry: Registry, other: Registry, home: Home, between: Any):
     """It reads behind him, and is not repeated; if it cannot have its turn, it is refused as locked and nothing is done."""
-    from threading import Event, Thread
-
     inside, go_on = Event(), Event()
 
     def hold() -> None:

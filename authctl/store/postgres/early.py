@@ -47,7 +47,7 @@ def enter_to_sign_in(writer: Writer, connection: Connection, entrance: Entrance,
     began, kept = present(), connection.kept
     is_frequent, connection.signed_in_at = began - connection.signed_in_at < LONGEST, began
     # the number is one session's; and a sign-in that fails is repeated with facts that are read
-    connection.kept = connection.keeping = None
+    connection.kept = None
     if kept is not None and (reckoned := kept.again(began, connection.clock)) is not None:
         _await_turn(writer, connection, entrance, reckoned._replace(user_key=user_key))
         return True
