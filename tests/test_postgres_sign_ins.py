@@ -414,7 +414,7 @@ def test_a_revocation_of_everything_waits_for_whoever_is_alone(
         unit.record("session.revoke", detail={})
         assert revoking.is_alive()
     revoking.join(30)
-    assert [one[0] for one in sent] == ["SELECT", "BEGIN", "SELECT", "INSERT"]
+    assert [one[0] for one in sent] == ["SELECT", "BEGIN", "SELECT", "UPDATE", "INSERT"]
     assert registry.count(SessionFilter(status=Status.REVOKED)) == 1
 
 
