@@ -1,7 +1,6 @@
 """The doctor: each thing that can be wrong with an installation, found, with the next command; and nothing else."""
 
 import json
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from authctl.registry.init import create
 from authctl.settings import find_home
 from authctl.store.sqlite import health
 from authctl.store.sqlite.health import has_wal_reset_bug
-from authctl.store.sqlite.library import sqlite3
+from tests import places
 from tests.conftest import Authctl, Clock
 
 
@@ -55,13 +54,12 @@ def test_files_that_others_can_touch(registry: Registry, home: Path):
 
 def test_a_registry_that_cannot_be_opened(installed: Authctl, home: Path):
     """Its own finding, with what the error says and hints; exit 9, not 6 or 7."""
-    (home / "registry.db").rename(home / "elsewhere")
-    ran = installed("doctor", "-o", "json")
+    with places.away(home):
+        ran = installed("doctor", "-o", "json")
     assert ran.code == 9
     (found,) = [one for one in ran.json if one["check"] == "registry"]
     assert (found["ok"], "there is no registry" in found["found"]) == (False, True)
-    (home / "registry.db").write_bytes(b"damage" * 1000)
-    (home / "registry.db").chmod(0o600)
+    places.damage(home)
     ran = installed("doctor", "-o", "json")
     assert (ran.code, [one["ok"] for one in ran.json if one["check"] == "registry"]) == (9, [False])
 
@@ -138,9 +136,7 @@ def test_an_audit_log_behind_its_head(registry: Registry, home: Path):
     (home / "audit.head").rename(home / "kept")
     assert "has no entry for this registry" in wrong(registry)["audit_head"].found
     (home / "kept").rename(home / "audit.head")
-    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
-        connection.execute("DROP TRIGGER audit_events_no_delete")
-        connection.execute("DELETE FROM audit_events WHERE seq > 2")
+    places.tamper(home, "DELETE FROM audit_events WHERE seq > 2")
     found = wrong(registry)["audit_head"]
     assert "it ends with event 2, and audit.head names event 4" in found.found
     assert "audit accept" in str(found.next)

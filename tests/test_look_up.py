@@ -11,6 +11,7 @@ import pytest
 from authctl import IntegrityFailure, TokenInvalid
 from authctl.store.sql import fixed_columns
 from authctl.store.sqlite.library import sqlite3
+from tests import places
 from tests.conftest import Clock, Install
 from tests.visited_sessions import OPERATIONS, PROFILES, Visited, whole
 
@@ -18,7 +19,7 @@ from tests.visited_sessions import OPERATIONS, PROFILES, Visited, whole
 @pytest.fixture
 def visited(install: Install, home: Path, clock: Clock) -> Iterator[Visited]:
     """A registry whose sessions were all verified."""
-    visited = Visited(install(PROFILES), home, home / "registry.db", clock)
+    visited = Visited(install(PROFILES), home, places.place_in(home), clock)
     yield visited
     visited.close()
 

@@ -38,6 +38,7 @@ from authctl.registry import sessions as listing
 from authctl.registry.bounds import Bound
 from authctl.store.sqlite.library import sqlite3
 from authctl.tokens import TokenKind, TokenMint
+from tests import places
 from tests.conftest import START, Clock, Install
 
 
@@ -159,7 +160,7 @@ def test_neither_the_key_nor_the_database_alone_forges(registry: Registry, home:
         with pytest.raises(TokenUnknown):
             one.verify(foreign)
     (home / "keys.json").write_bytes((home.parent / "other" / "keys.json").read_bytes())
-    with Registry.open(home, registry=home / "registry.db") as reopened, pytest.raises(TokenUnknown):
+    with Registry.open(home, registry=places.place_in(home)) as reopened, pytest.raises(TokenUnknown):
         reopened.verify(theirs)
 
 
@@ -197,7 +198,7 @@ def test_revoking_needs_no_key_ring(registry: Registry, home: Path):
     registry.close()
     (home / "keys.json").unlink()
     (home / "profiles.yaml").unlink()
-    with Registry.open(home, registry=home / "registry.db") as reopened:
+    with Registry.open(home, registry=places.place_in(home)) as reopened:
         assert reopened.revoke(SessionFilter(username="alice"), note="lost device").revoked == 1
 
 
@@ -352,11 +353,9 @@ def test_abbreviated_ids(registry: Registry, home: Path):
     """Six characters or more, unique, in any case; a shorter or ambiguous one is refused and lists the candidates."""
     (one,) = issue(registry, "alice")
     twins = ("abcdefgh22222222", "abcdefgh33333333")
-    with closing(sqlite3.connect(home / "registry.db")) as connection:
-        for twin in twins:
-            issue(registry, "bob")
-            connection.execute("UPDATE sessions SET id = ? WHERE number = (SELECT max(number) FROM sessions)", (twin,))
-            connection.commit()
+    for twin in twins:
+        issue(registry, "bob")
+        places.ask(home, "UPDATE sessions SET id = ? WHERE number = (SELECT max(number) FROM sessions)", (twin,))
     assert registry.session(f" {one[:6].upper()} ").id == one
     for typed in ("abcdefgh", "ABCDEF", "abc"):
         with pytest.raises(InvalidInput) as caught:
@@ -457,7 +456,7 @@ def test_a_withdrawn_profile_rules_the_sessions_it_has(registry: Registry, clock
 
 def test_another_process_sees_a_profile_at_once(registry: Registry, home: Path, clock: Clock):
     """Every registry on the same file goes by the profile in force, however long it has been open."""
-    with Registry.open(home, registry=home / "registry.db", clock=clock) as second:
+    with Registry.open(home, registry=places.place_in(home), clock=clock) as second:
         issued = second.issue(username="alice", application="Outlook")
         apply(registry, "version: 1\nprofiles: {default: {idle_timeout: 10m}}")
         clock.forward(seconds=6)
@@ -571,6 +570,11 @@ def test_events_about_a_user_and_a_session(registry: Registry, clock: Clock):
     assert found(session_id=alice) == ["lost device", "session.issue"]
 
 
+def literal(value: int | str | None) -> str:
+    """A value as it stands in a statement."""
+    return "NULL" if value is None else str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
+
+
 @pytest.mark.parametrize("column", ["at", "actor", "action", "subject", "note", "detail", "prev_hash", "hash"])
 def test_a_tampered_event_is_named(registry: Registry, home: Path, column: str):
     """Any column of any event changed behind authctl's back is found, and the first bad event named."""
@@ -578,19 +582,15 @@ def test_a_tampered_event_is_named(registry: Registry, home: Path, column: str):
     registry.revoke(SessionFilter(username="bob"), note="lost device")
     registry.close()
     for seq in (1, 2, 4):
-        with closing(sqlite3.connect(home / "registry.db")) as connection:
-            connection.execute("DROP TRIGGER IF EXISTS audit_events_no_update")
-            (before,) = connection.execute(f"SELECT {column} FROM audit_events WHERE seq = ?", (seq,)).fetchone()
-            changed = before + 1 if isinstance(before, int) else f"{before or ''}x"
-            connection.execute(f"UPDATE audit_events SET {column} = ? WHERE seq = ?", (changed, seq))
-            connection.commit()
-            with Registry.open(home, registry=home / "registry.db") as reopened:
-                with pytest.raises(IntegrityFailure, match=f"event {seq} "):
-                    reopened.audit.verify()
-                list(reopened.audit.events())
-            connection.execute(f"UPDATE audit_events SET {column} = ? WHERE seq = ?", (before, seq))
-            connection.commit()
-    with Registry.open(home, registry=home / "registry.db") as reopened:
+        ((before,),) = places.ask(home, f"SELECT {column} FROM audit_events WHERE seq = ?", (seq,))
+        changed = before + 1 if isinstance(before, int) else f"{before or ''}x"
+        places.tamper(home, f"UPDATE audit_events SET {column} = {literal(changed)} WHERE seq = {seq}")
+        with Registry.open(home, registry=places.place_in(home)) as reopened:
+            with pytest.raises(IntegrityFailure, match=f"event {seq} "):
+                reopened.audit.verify()
+            list(reopened.audit.events())
+        places.tamper(home, f"UPDATE audit_events SET {column} = {literal(before)} WHERE seq = {seq}")
+    with Registry.open(home, registry=places.place_in(home)) as reopened:
         assert reopened.audit.verify().seq == 4
 
 
@@ -609,11 +609,7 @@ def test_a_tampered_event_is_named(registry: Registry, home: Path, column: str):
 def test_a_log_with_gaps_or_strangers_is_found(registry: Registry, home: Path, statement: str, bad: str):
     """Deleting, moving and inserting events break the chain."""
     issue(registry, "alice", "bob", "carol")
-    with closing(sqlite3.connect(home / "registry.db")) as connection:
-        for trigger in ("no_update", "no_delete", "next"):
-            connection.execute(f"DROP TRIGGER audit_events_{trigger}")
-        connection.execute(statement)
-        connection.commit()
+    places.tamper(home, statement)
     with pytest.raises(IntegrityFailure, match=bad):
         registry.audit.verify()
 
@@ -631,7 +627,7 @@ def test_an_event_that_is_not_there(registry: Registry):
 def test_instants_and_clocks(install: Install, home: Path):
     """Instants are microseconds, datetimes are taken too, and a clock may give Unix seconds."""
     registry = install()
-    with Registry.open(home, registry=home / "registry.db", clock=lambda: 1_800_000_000) as opened:
+    with Registry.open(home, registry=places.place_in(home), clock=lambda: 1_800_000_000) as opened:
         session = opened.issue(username="alice", application="Outlook").session
     assert session.created_at == 1_800_000_000 * SECOND
     assert datetime_of(session.created_at) == datetime.fromtimestamp(1_800_000_000, UTC)
@@ -644,7 +640,7 @@ def test_instants_and_clocks(install: Install, home: Path):
 
 def test_the_library_s_own_example(registry: Registry, home: Path):
     """The lines at the end of the contract work as they stand."""
-    with Registry.open(home, registry=home / "registry.db") as opened:
+    with Registry.open(home, registry=places.place_in(home)) as opened:
         issued = opened.issue(username="alice", application="Outlook", device="AL-PC", platform="Windows 11")
         assert opened.verify(issued.access_token).id == issued.session.id
         outcome = opened.revoke(SessionFilter(username="alice"), note="lost device", actor="bob")
@@ -766,9 +762,7 @@ def test_a_session_that_was_spared_has_no_event_of_it(registry: Registry):
 def test_a_revoke_all_that_cannot_be_counted_is_still_told_as_done(registry: Registry, home: Path):
     """Everything is revoked; only its count is unknown, and that is exit 8, not "nothing changed"."""
     issue(registry, "alice", "bob")
-    with closing(sqlite3.connect(home / "registry.db")) as connection:
-        connection.execute("UPDATE sessions SET created_at = -9000000000000000000 WHERE username = 'bob'")
-        connection.commit()
+    places.change_in(home, "UPDATE sessions SET created_at = -9000000000000000000 WHERE username = 'bob'")
     with pytest.raises(OutcomeUnknown) as caught:
         registry.revoke(SessionFilter(everything=True), note="breach drill")
     assert exit_code_of(caught.type) == 8
@@ -787,7 +781,7 @@ def test_a_long_list_misses_nobody_whose_use_was_judged_before_it_began(
         tokens.append(registry.issue(username=f"user{n}", application="Outlook").access_token)
     clock.forward(hours=1)
     behind = Clock(clock.now - timedelta(milliseconds=15))
-    with Registry.open(home, registry=home / "registry.db", clock=behind) as other:
+    with Registry.open(home, registry=places.place_in(home), clock=behind) as other:
         streamed = registry.sessions(SessionFilter(status="active"))
         first = [session.username for session in islice(streamed, 4)]
         other.verify(tokens[0])

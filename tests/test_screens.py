@@ -23,6 +23,7 @@ from authctl.errors import InvalidInput
 from authctl.instants import DAY, HOUR, MINUTE, instant_of, parse_instant, parse_when
 from authctl.screens.fitting import GAP, Column, Kind, fit
 from authctl.screens.times import Look, in_list, in_short_list, in_view, zone_of
+from tests import places
 from tests.conftest import Authctl, Clock, Install, OnTerminal
 
 SCREENS = Path(__file__).parent / "screens"
@@ -299,7 +300,7 @@ def test_a_list_in_a_pipe_loads_nothing_of_the_screen(imported: Registry, home: 
         "import sys; from authctl.cli.app import run; run(['sessions', 'list']);"
         " print(*[m for m in sys.modules if m.startswith(('rich', 'authctl.screens', 'authctl.cli.pager'))])"
     )
-    environment = {"PATH": os.environ["PATH"], "AUTHCTL_HOME": str(home)}
+    environment = {"PATH": os.environ["PATH"], "AUTHCTL_HOME": str(home), **places.environment()}
     ran = subprocess.run(
         [sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True, check=True
     )

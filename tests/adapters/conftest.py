@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from authctl import Registry
+from tests import places
 
 PROFILES = """\
 version: 1
@@ -55,7 +56,18 @@ def home(tmp_path: Path) -> Path:
     """An installation with the profiles above."""
     (tmp_path / "profiles.yaml").write_text(PROFILES)
     made = tmp_path / "home"
-    command = [sys.executable, "-m", "authctl", "--home", made, "init", "-q", "--profiles", tmp_path / "profiles.yaml"]
+    command = [
+        sys.executable,
+        "-m",
+        "authctl",
+        "--home",
+        made,
+        *places.named(made),
+        "init",
+        "-q",
+        "--profiles",
+        tmp_path / "profiles.yaml",
+    ]
     subprocess.run(command, check=True)
     return made
 
@@ -63,7 +75,7 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def registry(home: Path) -> Iterator[Registry]:
     """The registry, as an administrator has it open."""
-    with Registry.open(home) as opened:
+    with Registry.open(home, registry=places.place_in(home)) as opened:
         yield opened
 
 

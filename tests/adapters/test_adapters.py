@@ -15,6 +15,7 @@ import pytest
 from authctl import Registry
 from authctl.instants import HOUR, SECOND
 from authctl.store.sqlite.library import sqlite3
+from tests import places
 from tests.adapters.conftest import Answer, bearer
 
 
@@ -51,7 +52,20 @@ def test_a_revoked_session_is_refused_at_the_next_request(site, registry, home):
     ask = site(home)
     issued = registry.issue(username="alice", application="Outlook")
     assert who(ask("/app/me", bearer(issued.access_token))) == "alice"
-    command = [sys.executable, "-m", "authctl", "--home", home, "revoke", "--user", "alice", "--note", "lost", "--yes"]
+    command = [
+        sys.executable,
+        "-m",
+        "authctl",
+        "--home",
+        home,
+        *places.named(home),
+        "revoke",
+        "--user",
+        "alice",
+        "--note",
+        "lost",
+        "--yes",
+    ]
     subprocess.run(command, check=True, capture_output=True)
     answer = ask("/app/me", bearer(issued.access_token))
     assert (answer.status, answer.json) == (401, {"error": "invalid_token"})
@@ -172,7 +186,7 @@ def test_a_held_write_lock_does_not_hold_requests_up(site, registry, home):
     """Each request is a use that is due; none of them waits for the lock."""
     tokens = [registry.issue(username=f"user {n}", application="Outlook").access_token for n in range(20)]
     ahead = registry.now() / SECOND + HOUR / SECOND
-    with Registry.open(home, clock=lambda: ahead) as later:
+    with Registry.open(home, registry=places.place_in(home), clock=lambda: ahead) as later:
         ask = site(later)
         ask("/app/me", bearer(tokens[0]))
         with held_lock(home), pytest.raises(sqlite3.OperationalError, match="locked"):
