@@ -673,6 +673,7 @@ authctl tokens issue -q --user dora --application Outlook > /dev/null 2>&1; echo
 """
 
 
+@pytest.mark.in_a_file
 def test_the_reserve_grows_back(registry: Registry, home: Path):
     """One that was made when there was little room is filled up by a later change."""
     os.truncate(home / "registry.db-reserve", 4096)
@@ -680,6 +681,7 @@ def test_the_reserve_grows_back(registry: Registry, home: Path):
     assert (home / "registry.db-reserve").stat().st_size == RESERVE_BYTES
 
 
+@pytest.mark.in_a_file
 def test_the_reserve_lies_beside_the_registry_itself(registry: Registry, home: Path, tmp_path: Path):
     """On the disk that it is for, by whatever name the registry is reached."""
     (tmp_path / "elsewhere").mkdir(0o700)
