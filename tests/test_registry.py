@@ -3,7 +3,7 @@
 import json
 import signal
 import threading
-from contextlib import closing
+import time
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -36,7 +36,6 @@ from authctl.errors import OutcomeUnknown
 from authctl.instants import DAY, HOUR, SECOND, instant_of, parse_duration
 from authctl.registry import sessions as listing
 from authctl.registry.bounds import Bound
-from authctl.store.sqlite.library import sqlite3
 from authctl.tokens import TokenKind, TokenMint
 from tests import places
 from tests.conftest import START, Clock, Install
@@ -601,7 +600,10 @@ def test_a_tampered_event_is_named(registry: Registry, home: Path, column: str):
         ("DELETE FROM audit_events", "it is empty"),
         ("UPDATE audit_events SET seq = seq + 1 WHERE seq = 4", "event 4 is missing"),
         (
-            "INSERT INTO audit_events SELECT 0, at, actor, action, subject, note, detail, prev_hash, hash FROM audit_events LIMIT 1",
+            (
+                "CREATE TABLE strangers AS SELECT * FROM audit_events LIMIT 1; UPDATE strangers SET seq = 0;"
+                " INSERT INTO audit_events SELECT * FROM strangers"
+            ),
             "event 1 is missing",
         ),
     ],
@@ -672,22 +674,27 @@ def test_a_signal_while_waiting_for_the_turn_leaves_no_transaction_open(registry
     def interrupt(*_: object) -> None:
         raise Interrupted
 
-    hog = sqlite3.connect(home / "registry.db", isolation_level=None, check_same_thread=False)
-    hog.execute("BEGIN IMMEDIATE")
-    release = threading.Timer(0.6, lambda: hog.execute("ROLLBACK"))
+    held = threading.Event()
+
+    def hold() -> None:
+        with places.held(places.place_in(home)):
+            held.set()
+            time.sleep(0.6)
+
+    other = threading.Thread(target=hold)
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        release.start()
+        other.start()
+        assert held.wait(30)
         signal.setitimer(signal.ITIMER_REAL, 0.2)
         with pytest.raises(Interrupted):
             registry.revoke(SessionFilter(username="alice"), note="lost device")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-        release.join()
-        hog.close()
-    with closing(sqlite3.connect(home / "registry.db", timeout=0, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+        other.join()
+    with places.held(places.place_in(home)):  # which no transaction of that revocation keeps from it
+        pass
     assert registry.revoke(SessionFilter(username="alice"), note="lost device").revoked == 1
 
 
