@@ -147,7 +147,7 @@ def refused_updates(home: Path, table: str) -> Iterator[None]:
     """The database refuses to change any row of a table meanwhile."""
     event = f"BEFORE UPDATE ON {table}"
     if ON_POSTGRES:
-        body = "BEGIN RAISE check_violation; END"
+        body = "BEGIN RAISE EXCEPTION ''refused''; END"
         change_in(home, f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS '{body}'")
         change_in(home, f"CREATE TRIGGER refusal {event} FOR EACH ROW EXECUTE FUNCTION refuse()")
         yield

@@ -245,7 +245,8 @@ def test_a_changeover_at_work_is_left_to_its_process(registry: Registry, home: P
 
     def progress(_done: int, _total: int) -> None:
         with Registry.open(home, registry=places.place_in(home), clock=clock) as other:
-            other.users.disable(f"loose{len(seen)}", note="left")
+            # of two users: a slow machine has a hundred batches
+            other.users.disable(f"loose{min(len(seen), 1)}", note="left")
             seen.append(other.profiles.unfinished())
 
     outcome = registry.profiles.apply(read(AFTER), note="other timeouts", progress=progress)

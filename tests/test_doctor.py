@@ -15,7 +15,7 @@ from authctl.store.sqlite.health import has_wal_reset_bug
 from tests import places
 from tests.conftest import Authctl, Clock
 
-OF_A_FILE = {"file_system", "engine"}
+OF_A_FILE = {"file_system"}
 OF_A_SERVER = {"server", "encoding", "search", "durability", "locks", "role", "rights", "replication", "transactions"}
 OF_A_SERVER |= {"gate", "vacuum", "pooler", "audit_log"}
 
@@ -29,7 +29,7 @@ def test_a_fresh_installation_is_in_order(registry: Registry, clock: Clock):
     """Every look is taken, and none finds anything."""
     (registry._installation.home.profiles).write_text((registry._installation.home.profiles).read_text())
     found = registry.doctor.examine()
-    of_any = {"files", "registry", "clock", "audit_head", "keys", "profiles", "cleanup", "receivers"}
+    of_any = {"files", "registry", "engine", "clock", "audit_head", "keys", "profiles", "cleanup", "receivers"}
     assert {one.check for one in found} == of_any | (OF_A_SERVER if places.ON_POSTGRES else OF_A_FILE)
     assert wrong(registry) == {}
     assert all((one.next is None) == one.ok for one in found)
@@ -55,7 +55,9 @@ def test_a_registry_that_cannot_be_opened(installed: Authctl, home: Path):
     assert (found["ok"], "there is no registry" in found["found"]) == (False, True)
     places.damage(home)
     ran = installed("doctor", "-o", "json")
-    assert (ran.code, [one["ok"] for one in ran.json if one["check"] == "registry"]) == (9, [False])
+    damaged = {one["check"] for one in ran.json if not one["ok"]}
+    # a server finds the damage of a table when it is asked for that table
+    assert (ran.code, ("profiles" if places.ON_POSTGRES else "registry") in damaged) == (9, True)
 
 
 @pytest.mark.parametrize("name", [pytest.param("registry.db", marks=pytest.mark.in_a_file), "keys.json", "audit.head"])

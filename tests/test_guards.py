@@ -250,6 +250,7 @@ def seconds_refused(operation: Callable[[], object]) -> float:
     return monotonic() - began
 
 
+@pytest.mark.in_a_file
 @pytest.mark.parametrize("which", WAITING_TWICE)
 def test_revoke_waits_as_long_as_it_says(
     registry: Registry, holder: subprocess.Popen, monkeypatch: pytest.MonkeyPatch, which: str

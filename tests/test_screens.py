@@ -193,12 +193,9 @@ def test_a_short_id_is_unique(registry: Registry):
 
 def test_a_short_id_that_is_no_longer_unique_is_refused(home: Path, registry: Registry):
     """A second session with the same beginning makes the shown id longer, and the old beginning hits nobody."""
-    from authctl.store.sqlite.library import sqlite3
-
     first, second = (registry.issue(username=user, application="Outlook").session.id for user in ("alice", "bob"))
     twin = first[:9] + ("b" if first[9] != "b" else "c") + first[10:]
-    with sqlite3.connect(home / "registry.db") as database:
-        database.execute("UPDATE sessions SET id = ? WHERE id = ?", (twin, second))
+    places.ask(home, "UPDATE sessions SET id = ? WHERE id = ?", (twin, second))
     assert registry.lists.short_ids([first, twin]) == {first: first[:10], twin: twin[:10]}
     with pytest.raises(InvalidInput, match="not unique") as refused:
         registry.revoke(SessionFilter(ids=(first[:8],)), note="lost device")

@@ -320,6 +320,7 @@ def test_the_key_ring_alone_opens_no_session(registry: Registry, home: Path):
     assert registry.verify(issued.access_token).id == issued.session.id
 
 
+@pytest.mark.in_a_file
 def test_the_database_alone_mints_no_token(registry: Registry, home: Path):
     """Neither a token, nor a session's secret, nor a key is in any file of the database."""
     issued = [registry.issue(username=f"user{number}", application="Outlook") for number in range(20)]

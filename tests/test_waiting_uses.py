@@ -294,6 +294,7 @@ other.execute("ROLLBACK")
 """
 
 
+@pytest.mark.in_a_file
 @pytest.mark.parametrize("forks", [False, True])
 def test_the_end_of_a_process_writes_what_waits(registry: Registry, home: Path, clock: Clock, forks: bool):
     """The process neither closes the registry nor lives on; a forked child leaves the uses to its parent."""
@@ -439,6 +440,7 @@ print(os.waitstatus_to_exitcode(status))
 """
 
 
+@pytest.mark.in_a_file
 def test_a_forked_child_can_close_the_registry_of_its_parent(registry: Registry, home: Path, clock: Clock):
     """A thread of the parent may hold the lock of the queue at that moment; the child has no such thread, and must not wait for it."""
     clock.now = datetime.now(UTC)
@@ -511,6 +513,7 @@ def test_a_change_writes_many_waiting_uses_in_transactions_of_their_own(
     assert written[-1] <= 2
 
 
+@pytest.mark.in_a_file
 def test_a_full_disk_loses_no_waiting_use(install: Install, home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch):
     """A list is answered without them, and they are written when there is room again."""
     registry = install(THREE_HOURS)

@@ -52,8 +52,10 @@ def bearer(token: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """An installation with the profiles above."""
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installation with the profiles above; the variable names its registry, where that is on a server."""
+    if places.ON_POSTGRES:
+        monkeypatch.setenv("AUTHCTL_REGISTRY", str(places.place_in(tmp_path / "home")))
     (tmp_path / "profiles.yaml").write_text(PROFILES)
     made = tmp_path / "home"
     command = [

@@ -136,6 +136,7 @@ def test_a_full_disk_leaves_verdicts_and_revocations(tmp_path):
         subprocess.run(["umount", disk], check=True)
 
 
+@pytest.mark.in_a_file
 def test_a_registry_that_goes_away_and_comes_back(place, tmp_path):
     """Another installation in its place is not taken for it, and nobody is told that a token is invalid meanwhile."""
     home, registry, client, token = place
@@ -243,6 +244,7 @@ def _held_lock(home):
         holder.stdin.close()
 
 
+@pytest.mark.in_a_file
 def test_at_least_half_of_the_rate_with_the_write_lock_held(place, tmp_path):
     """No verdict waits for it, although each use is due. The uses are written afterwards."""
     home, registry, client, _ = place
