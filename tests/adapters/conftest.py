@@ -1,8 +1,6 @@
 """One application in each framework, with the adapter before it, and the clients for tests that the frameworks have."""
 
 import json
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ import pytest
 
 from authctl import Registry
 from tests import places
+from tests.installations import make_installation
 
 PROFILES = """\
 version: 1
@@ -54,23 +53,10 @@ def bearer(token: str) -> dict[str, str]:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An installation with the profiles above; the variable names its registry, where that is on a server."""
-    if places.ON_POSTGRES:
-        monkeypatch.setenv("AUTHCTL_REGISTRY", str(places.place_in(tmp_path / "home")))
-    (tmp_path / "profiles.yaml").write_text(PROFILES)
     made = tmp_path / "home"
-    command = [
-        sys.executable,
-        "-m",
-        "authctl",
-        "--home",
-        made,
-        *places.named(made),
-        "init",
-        "-q",
-        "--profiles",
-        tmp_path / "profiles.yaml",
-    ]
-    subprocess.run(command, check=True)
+    if places.ON_POSTGRES:
+        monkeypatch.setenv("AUTHCTL_REGISTRY", str(places.place_in(made)))
+    make_installation(made, PROFILES)
     return made
 
 

@@ -19,6 +19,7 @@ import pytest
 
 from authctl import Registry
 from tests import places, succeeded_commands
+from tests.installations import make_installation
 
 pytest.importorskip("uvicorn", reason="authctl[serve] is not installed")
 
@@ -155,21 +156,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make_home(folder: Path) -> Path:
     """An installation with the profiles above."""
-    (folder / "profiles.yaml").write_text(PROFILES)
     made = folder / "home"
-    command = [
-        sys.executable,
-        "-m",
-        "authctl",
-        "--home",
-        str(made),
-        *places.named(made),
-        "init",
-        "-q",
-        "--profiles",
-        str(folder / "profiles.yaml"),
-    ]
-    subprocess.run(command, check=True)
+    make_installation(made, PROFILES)
     return made
 
 
