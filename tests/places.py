@@ -111,7 +111,7 @@ def put_in(home: Path, file: Path) -> None:
 def damage(home: Path) -> None:
     """Damage a registry so that it cannot be read."""
     if ON_POSTGRES:
-        change_in(home, "ALTER TABLE audit_events DROP COLUMN detail; ALTER TABLE registry DROP COLUMN profiles")
+        change_in(home, "ALTER TABLE audit_events DROP COLUMN detail; ALTER TABLE registry DROP COLUMN moves")
         return
     for name in ("registry.db-wal", "registry.db-shm"):
         (home / name).unlink(missing_ok=True)
