@@ -7,7 +7,7 @@ POSTGRES_TESTS := tests/test_postgres_*.py tests/test_escapes.py
 ON_POSTGRES := tests/test_store_contract.py tests/test_scenarios_*.py tests/test_shared_changes.py
 
 # histories of a size that fits, since each makes a database
-MORE := AUTHCTL_MACHINE_EXAMPLES=20 AUTHCTL_RESTORE_EXAMPLES=10 AUTHCTL_HISTORIES_EXAMPLES=20 AUTHCTL_PAGES_EXAMPLES=60
+MORE := AUTHCTL_MACHINE_EXAMPLES=20 AUTHCTL_RESTORE_EXAMPLES=10 AUTHCTL_HISTORIES_EXAMPLES=20 AUTHCTL_PAGES_EXAMPLES=30
 
 .PHONY: postgres-more console check quick test storm fuzz fuzz-door histories delivery-histories histories-mutants crash ldap real-systems door current-sqlite postgres postgres-storm postgres-hosts postgres-cluster bench bench-postgres bench-since bench-imports bench-full peers demo docs clean
 
