@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from authctl import Registry
+from authctl.adapters import guard
 from tests import places
 from tests.installations import make_installation
 
@@ -114,6 +115,22 @@ def _django(source: Any, **options: Any) -> Ask:
         return Answer(answer.status_code, {name.lower(): value for name, value in answer.items()}, answer.content)
 
     return ask
+
+
+@pytest.fixture(autouse=True)
+def registries_of_guards_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the registries that adapters opened: they leave that to the end of their process, and the driver warns of it before."""
+    opened: list[Registry] = []
+    real = guard._Process.open
+
+    def remembered(process: Any, source: Any) -> Registry:
+        opened.append(real(process, source))
+        return opened[-1]
+
+    monkeypatch.setattr(guard._Process, "open", remembered)
+    yield
+    for registry in opened:
+        registry.close()
 
 
 @pytest.fixture(params=[_starlette, _django, _flask], ids=["starlette", "django", "flask"])
