@@ -100,7 +100,7 @@ def by_attribute(nouns: Mapping[str, str]) -> dict[str, str]:
 
 @cache
 def _class_of(noun: str) -> type[Any]:
-    """The class of a noun, whose module is loaded for it; kept for its other attributes."""
+    """The class of a noun, whose module is loaded for it. Kept, since a change asks for up to nine of them."""
     module, _, cls = noun.rpartition(".")
     found: type[Any] = getattr(import_module(f"authctl.store.{module}"), cls)
     return found
@@ -114,12 +114,8 @@ if not TYPE_CHECKING:
         def __init__(self, noun: str, name: str) -> None:
             self._noun, self._name = noun, name
 
-        def __set_name__(self, owner: type[Any], name: str) -> None:
-            self._owner = owner
-
         def __get__(self, reader: Reader | None, owner: type[Any]) -> Any:
             attribute = _class_of(self._noun).__dict__[self._name]
-            setattr(self._owner, self._name, attribute)  # in the place of this one, which is asked once
             return attribute.__get__(reader, owner) if hasattr(attribute, "__get__") else attribute
 
     def of_nouns(nouns: Mapping[str, str]) -> dict[str, Any]:
