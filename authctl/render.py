@@ -190,7 +190,7 @@ MAPPINGS = Shape(
 RECEIVERS = Shape(
     "name channel target events source application profile kind notes timeout give_up_after",
     "name channel target events source notes",
-    "no receiver is configured: docs/delivering.md",
+    "no receiver is configured; to begin with a file: authctl examples show receivers.yaml",
     keep="channel | events target | source notes",
 )
 RUN = Shape(

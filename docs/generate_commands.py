@@ -43,7 +43,10 @@ first part has the options of all commands, then come the topics of `authctl hel
   that is no plan is 2, one that others can read or write is 6, and a plan whose sessions were removed, revoked or are no longer
   selected is 4. The result has `plan` (`digest, made_at, made_by, newcomers`) in JSON, null without a plan.
 - `revoke --keep N` leaves the `N` sessions with the latest use of each user and application, of those that are selected and not
-  revoked; `kept` in JSON is how many stay. It asks first, also beside `--user` and ids.
+  revoked; `kept` in JSON is how many stay. It asks first, also beside `--user` and ids. With `--all` the count is typed, as without it; only
+  the sessions that were shown are revoked, and no session that is imported later.
+- Names are compared without differences of case, width, composition and white space: of users, applications, devices, platforms, profiles, sources,
+  receivers, clients and actors. An option that selects by a name may be given several times; any of them matches.
 - `revoke --from FILE --column NAME` takes user names from a column of a CSV file (`-`: standard input) and asks nothing. The delimiter is found
   in the header, the encoding is UTF-8 or that of a byte order mark, gzip is unpacked. Each row has a result: `revoked`, `already_revoked`,
   `kept`, `repeated`, `not_found` or `invalid`, with the line of the file; in JSON as `rows` beside the other fields. Exit code 3 if a
@@ -54,7 +57,7 @@ first part has the options of all commands, then come the topics of `authctl hel
   in a list, and the message names the command that shows all of them.
 - On a terminal a list has as many rows as fit with its header, the messages below it and the prompt, at most 50; also 50
   where the terminal has no known height. `LINES` and `COLUMNS` override its size. A list that is cut names the option for the
-  rest: `--limit N`. In a pipe nothing is cut. A page of sessions with a next page prints
+  rest: `--limit N`. Other formats have 50 rows there. In a pipe nothing is cut. A page of sessions with a next page prints
   `authctl: more: --after CURSOR` on standard error, also in pipes and with `-q`. The same command with `--after CURSOR` prints the next
   page. A walk from page to page ends, and shows every session that stays in the list, whatever is done meanwhile. Sessions that moved
   within the list come last, some of them a second time. `--after ID` continues after that session, at its present place.

@@ -26,12 +26,11 @@ from typer.main import get_command
 
 from authctl import Registry, profiles
 from authctl.cli.app import app, run
-from authctl.registry.init import create
 from authctl.registry.tokens import reader
 from authctl.registry_locations import Location
-from authctl.settings import find_home
 from authctl.store.sqlite.library import sqlite3
 from tests import places
+from tests.installations import make_installation
 from tests.new_places import installed_at, new_place  # noqa: F401  # fixtures, for every test
 from tests.postgres_homes import home_on_server  # noqa: F401  # a fixture, for every test
 from tests.postgres_server import postgres_server, postgres_url  # noqa: F401  # fixtures, for every test
@@ -157,11 +156,10 @@ def install(tmp_path: Path, clock: Clock, place_of: PlaceOf) -> Iterator[Install
 
     def make(text: str = profiles.DEFAULT_FILE, folder: str = "home") -> Registry:
         home = tmp_path / folder
-        raw = text.encode()
         place = place_of(home)
         if places.ON_POSTGRES:  # for whatever opens the home alone, also in other processes
             environment.setenv("AUTHCTL_REGISTRY", str(place))
-        create(find_home(home, place), profiles.read(raw, "profiles.yaml"), raw, actor="founder", clock=clock)
+        make_installation(home, text, place, clock)
         registry = Registry.open(home, registry=place, clock=clock)
         opened.append(registry)
         return registry

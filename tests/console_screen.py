@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from textual import events
+
 from authctl import Registry
 from authctl.console.app import Console
 from tests import places
@@ -41,6 +43,11 @@ class Driver:
     async def type(self, text: str) -> None:
         """Type a text."""
         await self.press(*("space" if character == " " else character for character in text))
+
+    async def paste(self, text: str) -> None:
+        """Paste a text, as a terminal sends it: whole."""
+        self.app.post_message(events.Paste(text))
+        await self.settle()
 
     async def settle(self) -> None:
         """Wait until nothing is read or drawn any more."""

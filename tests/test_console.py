@@ -341,18 +341,18 @@ def test_ids_and_commands_are_copied(folder: Path, registry: Registry, clock: Cl
 
 
 def test_a_token_is_never_copied(folder: Path, registry: Registry, clock: Clock):
-    """Not even one that was typed into the search or the note."""
+    """Not even one that was pasted into the search or the note."""
     token = registry.issue(username="alice", application="Outlook").access_token
 
     async def visit():
         async with console(folder, clock) as driver:
             await driver.press("slash")
-            await driver.type(token)
+            await driver.paste(token)
             await driver.press("ctrl+y")
             assert driver.app.clipboard.startswith("authctl sessions list --search ac")
             assert token not in driver.app.clipboard
             await driver.press("enter", "R")
-            await driver.type(token)
+            await driver.paste(token)
             await driver.press("ctrl+y")
             assert token not in driver.app.clipboard
 
@@ -494,12 +494,11 @@ def test_a_long_list_is_read_as_it_is_looked_at(registry: Registry, tmp_path: Pa
         registry.issue(username=f"user{number:04}", application="Outlook")
 
     async def visit():
-        async with console(tmp_path / "home", clock) as driver:
+        async with console(tmp_path / "home", clock, size=(80, 64)) as driver:  # a page is a key, which takes a while
             table = driver.app.pane.table
             assert len(table.rows) == 200
-            seen = []
-            for _ in range(60):
-                seen += [table.rows.row(table.first_line + line).key for line in range(table.line_count)]
+            for _ in range(30):
+                assert all(table.rows.row(table.first_line + line) for line in range(table.line_count))
                 await driver.press(*["pagedown"] * 2) if table.first_line else await driver.press("end")
                 if table.rows.is_complete and table.cursor == len(table.rows) - 1:
                     break

@@ -59,7 +59,7 @@ def filled(installed: Authctl, home: Path) -> Authctl:
 def test_every_list_that_is_cut_says_so(
     filled: Authctl, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ):
-    """One line names the option for the rest; with a limit, in a pipe or in another format nothing is cut unsaid."""
+    """One line names the option for the rest; with a limit or in a pipe nothing is cut."""
     for command in (*LISTS, ("sessions", "list")):
         piped = filled(*command)
         assert len(piped.out.splitlines()) > ROWS, command
@@ -73,8 +73,18 @@ def test_every_list_that_is_cut_says_so(
         whole = terminal(*command, "--limit", "1000")
         assert whole.err == "", command
         assert len(whole.out) > len(cut.out)
-        assert len(terminal(*command, "-o", "csv").out.splitlines()) > ROWS
+        check_other_formats(terminal, command)
     check_low_terminals(terminal, monkeypatch)
+
+
+def check_other_formats(terminal: Authctl, command: tuple[str, ...]) -> None:
+    """A terminal shows 50 rows in each format, and says so; with a limit all of them (decision 364)."""
+    for form in ("csv", "id", "ndjson", "json"):
+        ran = terminal(*command, "-o", form)
+        shown = len(ran.json) if form == "json" else len(ran.out.splitlines()) - (form == "csv")
+        assert shown == 50, (command, form)
+        assert "authctl: the list was cut after 50 rows; for more: --limit N\n" in ran.err, (command, form)
+        assert len(terminal(*command, "-o", form, "--limit", "1000").out) > len(ran.out), (command, form)
 
 
 def lines_on_screen(ran: Ran, columns: int) -> int:
@@ -88,7 +98,7 @@ def rows_of(ran: Ran) -> int:
 
 
 def check_low_terminals(terminal: Authctl, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Header, rows, messages and prompt fit a low terminal; a limit wins, and pipes, formats and high terminals are as before."""
+    """Header, rows, messages and prompt fit a low terminal; a limit wins, and formats and high terminals have 50 rows."""
     for command, columns in product((*LISTS, ("sessions", "list")), (60, 200)):
         monkeypatch.setenv("COLUMNS", str(columns))
         for height in (15, 24):
@@ -98,7 +108,7 @@ def check_low_terminals(terminal: Authctl, monkeypatch: pytest.MonkeyPatch) -> N
             assert rows_of(ran) >= height - 9, (command, height)
             assert f"the list was cut after {rows_of(ran)} rows; for more: --limit N" in ran.err
         assert rows_of(terminal(*command, "--limit", "45")) == 45
-        assert len(terminal(*command, "-o", "csv").out.splitlines()) > ROWS
+        assert rows_of(terminal(*command, "-o", "csv")) == 50, "no row of these is fitted to the height"
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from authctl import Registry, SessionFilter, TokenReused
+from authctl import InvalidInput, Registry, SessionFilter, TokenReused
 from authctl.model.deliveries import DeliveryFilter
 from authctl.receivers.command import Command
 from authctl.registry import delivering
@@ -559,6 +559,15 @@ def test_deliveries_are_listed_page_by_page(registry: Registry, home: Path, rece
     assert {one.username for one in of_bob} <= {"bob"}
     of_alice = list(registry.deliveries.list(DeliveryFilter(username="ALICE")))
     assert ("user-disabled", None) in {(one.event, one.session_id) for one in of_alice}
+    registry.users.disable("bob", note="left the company")
+    both = DeliveryFilter(username=("bob", "ALICE"), receiver=("A", "nobody"), state=("pending", "delivered", "dead"))
+    of_both = [one for one in registry.deliveries.list() if one.username is not None]
+    assert list(registry.deliveries.list(both)) == of_both
+    assert {one.username for one in of_both} == {"alice", "bob"}
+    assert list(registry.deliveries.list(DeliveryFilter(receiver="nobody"))) == []
+    for wrong in (DeliveryFilter(state="PENDING"), DeliveryFilter(event=("x",)), DeliveryFilter(username=())):
+        with pytest.raises(InvalidInput):
+            registry.deliveries.page(wrong)
     everything = list(registry.deliveries.list())
     assert any(one.is_rest for one in everything)
     assert [(one.announcement, one.number) for one in everything] == sorted(

@@ -22,7 +22,7 @@ EMPTY = {
     ("continuity", "status"): "no continuity event is running",
     ("cache", "list"): "no login is remembered",
     ("imports", "list"): "no import is recorded",
-    ("receivers", "list"): "no receiver is configured: docs/delivering.md",
+    ("receivers", "list"): "no receiver is configured; to begin with a file: authctl examples show receivers.yaml",
     ("deliveries", "list"): "no delivery matches",
     ("clients", "list"): "no client was added",
 }

@@ -1,5 +1,6 @@
 """`authctl help`, the example files, and the manual pages: one text for each, wherever it is read."""
 
+import ast
 import os
 import re
 import shutil
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from authctl import help_topics, profiles, shipped_examples
+from authctl import authenticators, help_topics, profiles, shipped_examples
 from authctl.cli.app import COMMANDS, app
 from authctl.cli.exit_codes import EXIT_CODES
 from authctl.help_topics import Items, Paragraph, Table
@@ -172,6 +173,39 @@ def test_the_example_of_profiles_is_one_text(authctl: Authctl, tmp_path: Path):
     assert len(profiles.read(text.encode(), "profiles.yaml").profiles) > 10
     (tmp_path / "profiles.yaml").write_text(text)
     assert authctl("profiles", "check", str(tmp_path / "profiles.yaml"), "-q").code == 0
+
+
+def test_the_examples_of_the_private_files_have_no_fault(installed: Authctl, home: Path):
+    """They can be put in the home as they are; a message that misses one of them names the command that prints it."""
+    for ran in (installed("receivers", "show", "hook"), installed("receivers", "list")):
+        assert ("authctl examples show receivers.yaml" in ran.err) == (ran.code == 0)
+    for name in ("receivers", "authenticators"):
+        (home / f"{name}.yaml").touch(0o600)
+        (home / f"{name}.yaml").write_text(installed("examples", "show", f"{name}.yaml").out)
+    listed = installed("receivers", "list", "-o", "json")
+    assert (listed.code, [one["name"] for one in listed.json]) == (0, ["synapse", "siem", "hook"])
+    for name in ("staff", "campus", "directory"):
+        assert authenticators.find(name, home / "authenticators.yaml")
+
+
+def texts_for_users() -> dict[str, str]:
+    """The texts of the package that a user can be shown, by their places: strings of the code that are no docstrings, and files."""
+    package = ROOT / "authctl"
+    texts = {str(path): path.read_text() for folder in ("topics", "examples") for path in (package / folder).iterdir()}
+    for path in package.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+                texts[f"{path}:{node.lineno}"] = texts.get(f"{path}:{node.lineno}", "") + node.value
+    return texts
+
+
+def test_no_message_names_a_page_of_the_source():
+    """Whoever installed a wheel does not have `docs/`: a message names a command, or gives the rule."""
+    texts = texts_for_users()
+    assert any("authctl examples show receivers.yaml" in text for text in texts.values())
+    assert [place for place, text in texts.items() if "docs/" in text or "README" in text] == []
 
 
 def test_an_unknown_example(authctl: Authctl):

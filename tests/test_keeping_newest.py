@@ -102,6 +102,20 @@ def test_keep_asks_as_a_filter_does(installed: Authctl):
     assert event["detail"]["selector"] == {"username": "kate", "keep": 1}
 
 
+def test_keep_beside_all_asks_as_all_does(installed: Authctl):
+    """It needs --yes, is bounded, leaves the newest of everybody, and is no revocation of everything: later rows are not bound by it."""
+    for user in ("kate", "kate", "liam"):
+        installed("tokens", "issue", "--user", user, "--application", "Teams")
+    keep = ("revoke", "--all", "--keep", "1")
+    refused = installed(*keep, *NOTE)
+    assert (refused.code, "this would revoke 1 session" in refused.err) == (4, True)
+    assert installed(*keep, *NOTE, "--yes", "--max-affected", "0").code == 4
+    done = installed(*keep, *NOTE, "--yes")
+    assert (done.code, "revoked 1 session; 2 kept" in done.err) == (0, True)
+    left = installed("sessions", "list", "--status", "active", "-o", "json").json
+    assert sorted(one["username"] for one in left) == ["kate", "liam"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

@@ -571,6 +571,19 @@ def test_events_about_a_user_and_a_session(registry: Registry, clock: Clock):
     assert found(session_id=alice) == ["lost device", "session.issue"]
 
 
+def test_events_of_an_actor_in_any_spelling(registry: Registry):
+    """As users are compared: by case, width and composition apart; whatever is in the log stands as it was given."""
+    for actor in ("Bob", "bob", "Ｂｏｂ", "Jürgen", "rob", "x bob"):
+        registry.issue(username=f"by {actor}", application="Teams", actor=actor)
+
+    def found(*actors: str) -> list[str]:
+        return [event.actor for event in registry.audit.events(EventFilter(actor=actors))]
+
+    assert found("BOB") == found("bob", "BOB") == ["Ｂｏｂ", "bob", "Bob"]
+    assert found("JU\u0308RGEN", "ROB") == ["rob", "Jürgen"]
+    assert found("nobody") == found("bo") == [], "and not everything"
+
+
 @pytest.mark.parametrize("column", ["at", "actor", "action", "subject", "note", "detail", "prev_hash", "hash"])
 def test_a_tampered_event_is_named(registry: Registry, home: Path, column: str):
     """Any column of any event changed behind authctl's back is found, and the first bad event named."""

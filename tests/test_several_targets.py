@@ -92,7 +92,7 @@ def test_a_single_value_stays_a_text_and_several_become_a_list():
     assert several.username == ("alice", "bob")
     assert several.criteria() == {"username": ["alice", "bob"], "platform": "iOS"}
     assert EventFilter(actor=("bob", "bob")).actor == "bob"
-    assert EventFilter(actor=("bob", "Bob")).actor == ("bob", "Bob")
+    assert EventFilter(actor=("bob", "Bob", "carol")).actor == ("bob", "carol")
 
 
 @pytest.mark.parametrize("column", [*COLUMNS, "profile"])

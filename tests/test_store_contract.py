@@ -1229,11 +1229,23 @@ def test_deliveries_are_given_up_dropped_and_tried_again(store: Store):
         assert tx.drop(2, 0, NOW, "not needed") == 1
         assert tx.retry(2, 0, NOW, NOW) == 0
         assert [one.state for one in tx.deliveries_of_session(session.number)] == ["pending", "dropped"]
-        assert [one.id for one in tx.deliveries(DeliveryFilter(username="ALICE", state="pending"), 10)] == [
+        assert [one.id for one in tx.deliveries(DeliveryFilter(username=("ALICE", "nobody"), state="pending"), 10)] == [
             "3",
             f"1.{session.number}",
         ]
         assert tx.forget_announcements(NOW + 3 * DAY) == 0
+
+
+def test_the_actors_of_a_key(store: Store):
+    """Each spelling that is in the log, once; of a key that no actor has, none."""
+    with store.view() as view:
+        assert view.actors({"bob"}) == []
+    with store.change() as tx:
+        for actor in ("Bob", "bob", "Bob", "bobby"):
+            of_bob = {"at": NOW, "actor": actor, "action": "session.end", "subject": None, "note": None, "detail": {}}
+            tx.add_event(seal_event(tx.last_event(), **of_bob))
+    with store.view() as view:
+        assert sorted(view.actors({"bob", "carol"})) == ["Bob", "bob"]
 
 
 def test_a_pause_of_a_receiver_is_kept_and_ended(store: Store):

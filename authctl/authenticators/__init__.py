@@ -14,6 +14,8 @@ from authctl.files import read_private
 from authctl.validation import validated
 from authctl.yaml_files import load
 
+_MISSING = "to begin with one, mode 0600: authctl examples show authenticators.yaml"
+
 
 class Authenticator(Protocol):
     """The owner of passwords: a directory, a file or a program."""
@@ -28,7 +30,7 @@ def find(name: str, file: Path) -> Authenticator:
     Raises NotFound where the file has none, InvalidFile for one with faults, RegistryUnavailable where it is missing or
     open to others.
     """
-    document = load(read_private(file, "authenticators file", "write it, mode 0600: docs/profiles.md"), file.name)
+    document = load(read_private(file, "authenticators file", _MISSING), file.name)
     written = validated(File, document)
     note_contradictions(written, document)
     document.raise_faults()

@@ -111,10 +111,12 @@ class Cli:
         return self.form in (Format.JSON, Format.NDJSON)
 
     def rows_above(self, *messages: int) -> int | None:
-        """The number of records that fit on a terminal above messages of these lengths; None if all are printed."""
+        """The number of records that a terminal shows: as tables, as many as fit above messages of these lengths; None if all are printed."""
         # decision 222: header, messages and the prompt of the shell stay in sight with the list
-        if not self.draws:
+        if not self.on_terminal:
             return None
+        if not self.draws:  # decision 364: as the contract has it, whatever the format is; a script reads a pipe
+            return _MOST_ROWS
         if self.pager:
             return _MOST_PAGED
         from authctl.screens.drawing import rows_that_fit

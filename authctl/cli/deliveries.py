@@ -5,9 +5,22 @@ from typing import Annotated
 
 import typer
 
-from authctl import delivery_records, names, render
+from authctl import delivery_records, render
 from authctl.cli.context import Cli, start
-from authctl.cli.options import Actor, Exact, Limit, Local, Note, OptionalNote, Output, Paged, Quiet, user_names
+from authctl.cli.options import (
+    Actor,
+    Exact,
+    Limit,
+    Local,
+    Note,
+    OptionalNote,
+    Output,
+    Paged,
+    Quiet,
+    several,
+    user_names,
+)
+from authctl.cli.session_filters import report_unknown_names
 from authctl.model.deliveries import DeliveryFilter, DeliveryState
 from authctl.model.told_events import Event
 from authctl.names import counted
@@ -29,18 +42,27 @@ app = typer.Typer(
 def list_(
     ctx: typer.Context,
     receiver: Annotated[
-        str | None, typer.Option("--receiver", metavar="NAME", help="Deliveries to this receiver.")
+        list[str] | None,
+        typer.Option("--receiver", metavar="NAME", help="Only deliveries to this receiver. Repeatable."),
     ] = None,
-    state: Annotated[StateChoice | None, typer.Option("--state", help="Deliveries in this state.")] = None,
-    event: Annotated[EventChoice | None, typer.Option("--event", help="Deliveries of this event.")] = None,
+    state: Annotated[
+        list[StateChoice] | None, typer.Option("--state", help="Only deliveries in this state. Repeatable.")
+    ] = None,
+    event: Annotated[
+        list[EventChoice] | None, typer.Option("--event", help="Only deliveries of this event. Repeatable.")
+    ] = None,
     user: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            "--user", metavar="NAME", callback=user_names, help="Deliveries about this user or the user's sessions."
+            "--user",
+            metavar="NAME",
+            callback=user_names,
+            help="Only deliveries about this user or the user's sessions. Repeatable.",
         ),
     ] = None,
     session: Annotated[
-        str | None, typer.Option("--session", metavar="ID", help="Deliveries about this session.")
+        list[str] | None,
+        typer.Option("--session", metavar="ID", help="Only deliveries about this session. Repeatable."),
     ] = None,
     limit: Limit = None,
     local: Local = False,
@@ -52,13 +74,15 @@ def list_(
     """List deliveries to receivers, the newest decision first."""
     cli = start(ctx, output, quiet, local=local, exact=exact, pager=pager)
     selection = DeliveryFilter(
-        receiver,
-        state and state.value,
-        event and event.value,
-        None if user is None else names.username(user),
-        None if session is None else cli.registry.session(session).number,
+        several(receiver),
+        several(state),
+        several(event),
+        several(user),
+        tuple(cli.registry.session(one).number for one in session or ()),
     )
-    cli.show_cut(map(delivery_records.delivery, cli.registry.deliveries.list(selection)), render.DELIVERIES, limit)
+    deliveries = cli.registry.deliveries.list(selection)
+    if not cli.show_cut(map(delivery_records.delivery, deliveries), render.DELIVERIES, limit):
+        report_unknown_names(cli, user)
 
 
 @app.command()

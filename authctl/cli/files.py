@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import stat
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from authctl.errors import InvalidInput, Refused, RegistryUnavailable, reason
-from authctl.files import sync_directory
+from authctl.files import check_folder, resolved, sync_directory
 from authctl.names import quoted
 
 if TYPE_CHECKING:
@@ -64,6 +65,25 @@ def read_file(path: Path) -> bytes:
             return file.read()
         except OSError as error:
             raise InvalidInput(f"cannot read {quoted(str(path))}: {reason(error)}") from None
+
+
+def check_written_by_few(path: Path, kind: str) -> None:
+    """Raise RegistryUnavailable where everybody could have written the content of a regular file, or put another in its place.
+
+    A file that cannot be looked at is left to those who read it, and so is a pipe.
+    """
+    # decision 365: what such a file allows is put in force by somebody else. A group may write: the umask 002 is usual
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            return
+        if mode & stat.S_IWOTH:
+            changed = f"everybody can write to the {kind} {path} (mode {stat.S_IMODE(mode):04o})"
+            raise RegistryUnavailable(changed, f"look at it, then: chmod o-w {path}")
+        for folder in {path.parent, resolved(path).parent}:
+            check_folder(folder)
+    except OSError:
+        return
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import typer
 
 from authctl import profile_records, render
 from authctl.cli.context import Cli, start
-from authctl.cli.files import read_file
+from authctl.cli.files import check_written_by_few, read_file
 from authctl.cli.options import Actor, DryRun, Note, Output, Paged, Quiet, Yes
 from authctl.model import ProfileSet
 from authctl.names import counted
@@ -103,6 +103,7 @@ def apply(
     from authctl.cli.previews import confirm_profiles, show_profiles
 
     cli = start(ctx, output, quiet)
+    check_written_by_few(file or cli.installation_home.profiles, "profiles file")
     path, wanted, _ = _checked(cli, file)
     if dry_run:
         show_profiles(cli, wanted)

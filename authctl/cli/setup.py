@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from authctl.cli.context import start
-from authctl.cli.files import read_file
+from authctl.cli.files import check_written_by_few, read_file
 from authctl.cli.options import Actor, Output, Quiet
 from authctl.cli.streams import printing
 
@@ -39,6 +39,8 @@ def init(
         with printing() as out:
             out.write(statements_for_administrator(cli.installation_home))
         return
+    if profiles:
+        check_written_by_few(profiles, "profiles file")
     text = read_file(profiles) if profiles else DEFAULT_FILE.encode()
     create(cli.installation_home, read(text, str(profiles or "profiles.yaml")), text, actor=actor)
     cli.say(f"created {cli.installation_home.folder}")

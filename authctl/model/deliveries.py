@@ -76,11 +76,14 @@ class Delivery(NamedTuple):
 
 
 class DeliveryFilter(NamedTuple):
-    """Criteria for deliveries; a blank one selects all."""
+    """A filter of deliveries: every criterion that is given must be met.
 
-    receiver: str | None = None
-    state: str | None = None
-    event: str | None = None
-    username: str | None = None
-    number: int | None = None
-    """The number of a session."""
+    Each may have several values, of which any matches. Receivers and users are compared by their folded key.
+    """
+
+    receiver: str | tuple[str, ...] | None = None
+    state: str | tuple[str, ...] | None = None
+    event: str | tuple[str, ...] | None = None
+    username: str | tuple[str, ...] | None = None
+    numbers: tuple[int, ...] = ()
+    """Those of sessions."""

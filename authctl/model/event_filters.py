@@ -25,7 +25,8 @@ class _Criteria(NamedTuple):
 class EventFilter(_Criteria):
     """A filter of audit events: every criterion that is given must be met.
 
-    Actor, action, user and session may be one text, or a tuple of several of which any matches.
+    Actor, action, user and session may be one text, or a tuple of several of which any matches. Actor and user are compared by their
+    folded key, as every name that a person gives.
     `since` and `until` may be given as datetimes. Raises InvalidInput for a text that no event could have.
     """
 
@@ -44,6 +45,7 @@ def _checked(criteria: _Criteria) -> _Criteria:
         name: checked_texts(getattr(criteria, name), name.replace("_", " "), check, key=str)
         for name, check in _EXACT.items()
     }
+    checked["actor"] = checked_texts(criteria.actor, "actor")
     checked["username"] = checked_texts(criteria.username, "username", names.username)
     checked |= {name: given_instant(getattr(criteria, name), name) for name in ("since", "until")}
     return criteria._replace(**checked)
@@ -64,5 +66,5 @@ def _checked_id(session_id: str) -> str:
     return names.field(session_id, "session id")
 
 
-_EXACT = {"actor": None, "action": _checked_action, "session_id": _checked_id}
+_EXACT = {"action": _checked_action, "session_id": _checked_id}
 """The criteria that are compared as they stand, each with its check."""

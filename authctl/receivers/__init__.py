@@ -20,7 +20,7 @@ from authctl.validation import validated
 from authctl.yaml_files import load
 
 KIND = "receivers file"
-MISSING = "write it, mode 0600: docs/delivering.md"
+MISSING = "to begin with one, mode 0600: authctl examples show receivers.yaml"
 
 
 class Channel(Protocol):

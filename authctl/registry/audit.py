@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import names
 from authctl.errors import IntegrityFailure, NotFound, Refused
-from authctl.model import AuditEvent, EventFilter, texts_of
+from authctl.model import AuditEvent, EventFilter, Texts, texts_of
 from authctl.registry.installation import URGENT_LOCK_TIMEOUTS, Installation
 
 if TYPE_CHECKING:
@@ -49,6 +49,10 @@ class Audit:
     def events(self, selection: EventFilter | None = None) -> Iterator[AuditEvent]:
         """The selected events, newest first, read in batches. Raises InvalidInput or NotFound for a session id."""
         selection = self._with_whole_ids(selection or EventFilter())
+        if selection.actor is not None:
+            selection = selection._replace(actor=self._spellings(selection.actor))
+            if not selection.actor:  # without any actor the store would be asked for the events of all
+                return
         before = None
         while True:
             with self._installation.store.view() as view:
@@ -121,6 +125,13 @@ class Audit:
         with self._installation.store.view() as view:
             whole = tuple(_whole_id(view, text) for text in texts_of(selection.session_id))
         return selection._replace(session_id=whole)
+
+    def _spellings(self, actors: Texts) -> tuple[str, ...]:
+        """The actors as the log has them: each spelling with the folded key of one that is asked for."""
+        # decision 363: the log has the names as they were given, and its hashes are of that; there are few of them
+        keys = set(map(names.fold, texts_of(actors)))
+        with self._installation.store.view() as view:
+            return tuple(view.actors(keys))
 
 
 def _whole_id(view: "View", text: str) -> str:

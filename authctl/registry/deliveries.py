@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from authctl import names
 from authctl.errors import InvalidInput, NotFound
-from authctl.model.deliveries import Delivery, DeliveryFilter
+from authctl.model.deliveries import Delivery, DeliveryFilter, DeliveryState
+from authctl.model.filters import checked_texts
 from authctl.model.told_events import Event
 from authctl.registry.installation import Installation
 from authctl.registry.outbox import is_told
@@ -69,7 +70,7 @@ class Deliveries:
     def list(self, selection: DeliveryFilter = _ALL) -> Iterator[Delivery]:
         """Stream the selected deliveries, the newest decision first; the rest of an announcement comes as one.
 
-        Raises NotFound for a `session_id` that no session has.
+        Raises InvalidInput as `page`.
         """
         after = None
         while True:
@@ -84,10 +85,9 @@ class Deliveries:
     ) -> Sequence[Delivery]:
         """Up to that many of the selected deliveries, in the order of `list`, after the announcement and number of one of them.
 
-        Raises InvalidInput for a receiver that no file can name.
+        Raises InvalidInput for a receiver that no file can name, a name that no user has, and a state or event that there is not.
         """
-        if selection.receiver is not None:
-            selection = selection._replace(receiver=names.receiver_name(selection.receiver))
+        selection = _checked(selection)
         with self._installation.snapshot() as (view, _now):
             return view.deliveries(selection, limit, after)
 
@@ -157,6 +157,30 @@ class Deliveries:
                 detail = {"deliveries": list(ids)[:MOST_LISTED], "dropped": sum(counts)}
                 unit.record("delivery.drop", note=note, detail=detail)
         return DropOutcome(unit.now, unit.actor, note, sum(counts), _unchanged(ids, counts))
+
+
+def _checked(selection: DeliveryFilter) -> DeliveryFilter:
+    """The filter with each text once. Raises InvalidInput for a text that no delivery could have."""
+    return selection._replace(
+        receiver=checked_texts(selection.receiver, "receiver", names.receiver_name),
+        state=checked_texts(selection.state, "state", _state, str),
+        event=checked_texts(selection.event, "event", _event, str),
+        username=checked_texts(selection.username, "username", names.username),
+    )
+
+
+def _state(text: str) -> str:
+    return _one_of(DeliveryState, text)
+
+
+def _event(text: str) -> str:
+    return _one_of(Event, text)
+
+
+def _one_of(choices: type[DeliveryState | Event], text: str) -> str:
+    if text not in tuple(choices):
+        raise InvalidInput(f"{names.quoted(text)} is none of: {', '.join(choices)}")
+    return text
 
 
 def _unchanged(ids: Sequence[str], counts: Sequence[int]) -> tuple[str, ...]:

@@ -1,8 +1,6 @@
 """One application in each framework, with the adapter before it, and the clients for tests that the frameworks have."""
 
 import json
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from typing import Any
 import pytest
 
 from authctl import Registry
+from tests.installations import make_installation
 
 PROFILES = """\
 version: 1
@@ -53,10 +52,8 @@ def bearer(token: str) -> dict[str, str]:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """An installation with the profiles above."""
-    (tmp_path / "profiles.yaml").write_text(PROFILES)
     made = tmp_path / "home"
-    command = [sys.executable, "-m", "authctl", "--home", made, "init", "-q", "--profiles", tmp_path / "profiles.yaml"]
-    subprocess.run(command, check=True)
+    make_installation(made, PROFILES)
     return made
 
 

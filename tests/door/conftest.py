@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from authctl import Registry
+from tests.installations import make_installation
 
 pytest.importorskip("uvicorn", reason="authctl[serve] is not installed")
 
@@ -142,20 +143,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make_home(folder: Path) -> Path:
     """An installation with the profiles above."""
-    (folder / "profiles.yaml").write_text(PROFILES)
     made = folder / "home"
-    command = [
-        sys.executable,
-        "-m",
-        "authctl",
-        "--home",
-        str(made),
-        "init",
-        "-q",
-        "--profiles",
-        str(folder / "profiles.yaml"),
-    ]
-    subprocess.run(command, check=True)
+    make_installation(made, PROFILES)
     return made
 
 

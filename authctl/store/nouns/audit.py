@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING
 
+from authctl.names import fold
 from authctl.store.nouns.reader import Reader, Writer
 from authctl.store.sql import rows
 from authctl.store.sql.tables import tables
@@ -71,6 +72,10 @@ class AuditReader(Reader):
         criteria.add("seq < :before", "before", before)
         sql = f"SELECT {rows.EVENT} FROM audit_events WHERE {criteria.where} ORDER BY seq DESC LIMIT :limit"
         return [rows.event(row) for row in self.all_rows(sql, {**criteria.parameters, "limit": limit})]
+
+    def actors(self, keys: Collection[str]) -> list[str]:
+        every = self.all_rows("SELECT DISTINCT actor FROM audit_events")
+        return [actor for (actor,) in every if fold(actor) in keys]
 
     def event(self, seq: int) -> "AuditEvent | None":
         row = self.one_row(f"SELECT {rows.EVENT} FROM audit_events WHERE seq = ?", (seq,))

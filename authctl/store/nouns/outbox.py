@@ -58,7 +58,7 @@ class OutboxReader(Reader):
         self, selection: "DeliveryFilter", limit: int, after: tuple[int, int] | None = None
     ) -> "list[Delivery]":
         texts = outbox_queries(self.dialect)
-        of_deliveries, of_rests, given = criteria(selection, after)
+        of_deliveries, of_rests, given = criteria(selection, after, self.dialect)
         # decision 289: both halves come in the order of their keys, so that a page reads no more than it gives
         sql = (
             f"SELECT * FROM (SELECT {texts.delivery} FROM {texts.with_announcement(entrance(selection, texts))} WHERE {of_deliveries}"

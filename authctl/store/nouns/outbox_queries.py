@@ -6,7 +6,8 @@ See docs/glossary.md#announcement.
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from authctl.names import fold
+from authctl.model import texts_of
+from authctl.store.sql.filters import Criteria, keys_of
 from authctl.store.sql.outbox_conditions import outbox_conditions
 
 if TYPE_CHECKING:
@@ -109,8 +110,9 @@ class OutboxQueries:
         by_user = dialect.table("deliveries", "e", "deliveries_by_user")
         of_sessions = join("sessions AS u", by_session, "e.number > 0 AND e.number = u.number")
         of_user = (
-            f"(SELECT e.announcement, e.number FROM {of_sessions} WHERE u.username_key = :username UNION ALL SELECT e.announcement, 0"
-            f" FROM {by_user} WHERE e.number = 0 AND e.username_key = :username) AS of_user"
+            f"(SELECT e.announcement, e.number FROM {of_sessions} WHERE {dialect.is_listed('u.username_key', 'username')}"
+            f" UNION ALL SELECT e.announcement, 0 FROM {by_user} WHERE e.number = 0 AND {dialect.is_listed('e.username_key', 'username')})"
+            " AS of_user"
         )
         same = "d.announcement = of_user.announcement AND d.number = of_user.number"
         self.of_user = join(of_user, "deliveries AS d", same)
@@ -170,34 +172,36 @@ def entrance(selection: "DeliveryFilter", texts: OutboxQueries) -> str:
     """The deliveries of a filter, by the index that finds the few of them."""
     if selection.username is not None:
         return texts.of_user
-    if selection.number is not None:
+    if selection.numbers:
         return texts.by_session
-    return texts.pending if selection.state == PENDING else texts.anywhere
+    return texts.pending if texts_of(selection.state) == (PENDING,) else texts.anywhere
 
 
-def criteria(selection: "DeliveryFilter", after: tuple[int, int] | None) -> tuple[str, str, dict[str, Any]]:
+def criteria(
+    selection: "DeliveryFilter", after: tuple[int, int] | None, dialect: "Dialect"
+) -> tuple[str, str, dict[str, Any]]:
     """The conditions of a filter on deliveries `d` and on the rests of announcements `a`, and the parameters."""
-    both, of_deliveries, of_rests, given = ["TRUE"], list[str](), list[str](), dict[str, Any]()
-    if selection.receiver is not None:
-        both.append("a.receiver_key = :receiver")
-        given["receiver"] = fold(selection.receiver)
-    if selection.event is not None:
-        both.append("a.event = :event")
-        given["event"] = selection.event
-    if selection.username is not None:
-        of_rests.append("a.username_key = :username")
-        given["username"] = fold(selection.username)
-    if selection.number is not None:
-        of_deliveries.append("d.number = :number AND d.number > 0")
-        of_rests.append("FALSE")
-        given["number"] = selection.number
-    if selection.state is not None:
+    of_deliveries, of_rests = Criteria(dialect), Criteria(dialect)
+    for both in (of_deliveries, of_rests):
+        both.add_texts("a.receiver_key", "receiver", selection.receiver)
+        both.add_values("a.event", "event", texts_of(selection.event))
+    users = keys_of(selection.username)
+    of_deliveries.add_list("TRUE", "username", users)  # the entrance has the condition
+    of_rests.add_list(dialect.is_listed("a.username_key", "username"), "username", users)
+    if selection.numbers:
+        of_deliveries.add_list(
+            f"{dialect.is_listed('d.number', 'numbers')} AND d.number > 0", "numbers", selection.numbers
+        )
+        of_rests.conditions.append("FALSE")
+    if texts_of(selection.state) == (PENDING,):
         # As a literal, by which the index of the pending ones is found.
-        of_deliveries.append("d.state = 'pending'" if selection.state == PENDING else "d.state = :state")
-        of_rests.append("a.rest = :state")
-        given["state"] = selection.state
+        of_deliveries.conditions.append("d.state = 'pending'")
+        of_rests.conditions.append("a.rest = 'pending'")
+    else:
+        of_deliveries.add_values("d.state", "state", texts_of(selection.state))
+        of_rests.add_values("a.rest", "state", texts_of(selection.state))
     if after is not None:
-        of_deliveries.append("(d.announcement, d.number) < (:after, :after_number)")
-        of_rests.append("(a.id, 0) < (:after, :after_number)")
-        given |= {"after": after[0], "after_number": after[1]}
-    return " AND ".join([*both, *of_deliveries]), " AND ".join([*both, *of_rests]), given
+        of_deliveries.add("(d.announcement, d.number) < (:after, :after_number)", "after", after[0])
+        of_rests.add("(a.id, 0) < (:after, :after_number)", "after", after[0])
+        of_deliveries.parameters["after_number"] = after[1]
+    return of_deliveries.where, of_rests.where, of_rests.parameters | of_deliveries.parameters

@@ -18,7 +18,10 @@ class AuditView(Protocol):
     """Reading the audit log."""
 
     def events(self, selection: EventFilter, limit: int, before: int | None = None) -> list[AuditEvent]:
-        """Up to `limit` selected events, the newest first, with a number below `before`."""
+        """Up to `limit` selected events, the newest first, with a number below `before`. An actor is compared letter by letter."""
+
+    def actors(self, keys: Collection[str]) -> list[str]:
+        """The actors of all events whose names have one of those folded keys, each spelling once. Reads the whole log."""
 
     def event(self, seq: int) -> AuditEvent | None:
         """The event with that number."""

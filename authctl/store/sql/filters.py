@@ -77,7 +77,7 @@ class Criteria:
         elif values:
             self.add_list(self._dialect.is_listed(column, name), name, values)
 
-    def add_list(self, condition: str, name: str, values: Sequence[str]) -> None:
+    def add_list(self, condition: str, name: str, values: Sequence[str] | Sequence[int]) -> None:
         """Add a condition with a list as its parameter, unless the list is empty."""
         self.add(condition, name, self._dialect.list_of(values) if values else None)
 

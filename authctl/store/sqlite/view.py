@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 
 SELDOM_NOUNS = {
-    "nouns.audit.AuditReader": "events event chain last_event has_event_since",
+    "nouns.audit.AuditReader": "events event actors chain last_event has_event_since",
     "nouns.cleanup.CleanupReader": "ended_before oldest_end",
     "nouns.clients.ClientsReader": "clients client_named",
     "nouns.continuity.ContinuityReader": "continuity_events held_by_continuity",
