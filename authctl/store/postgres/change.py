@@ -3,6 +3,7 @@
 from functools import cache
 from typing import TYPE_CHECKING
 
+from authctl.instants import CLOCK_JUMP
 from authctl.names import fold
 from authctl.store.nouns.audit import AuditWriter
 from authctl.store.nouns.clients import ClientsWriter
@@ -124,8 +125,6 @@ class PostgresChange(
 ):
     """`Change` over PostgreSQL: a transaction that holds the gate."""
 
-    is_snapshot = False
-
     def __init__(
         self,
         connection: "Connection",
@@ -216,8 +215,6 @@ class PostgresChange(
         super().set_recorded_time(at)
 
     def record_time(self, at: int) -> None:
-        from authctl.store.protocol.registry import CLOCK_JUMP
-
         # decision 88: a leap from the first instant on is remembered, since 0 is that of an empty registry
         leaps = 1 <= self.recorded_time() <= at - CLOCK_JUMP
         self._recorded_time = None

@@ -83,7 +83,8 @@ def _making(address: Address, replaces: str | None = None) -> Iterator[Connectio
         marks = read_marks(connection)
         if marks is not None:
             if marks.registry_id != replaces or marks.arriving_from is None:
-                raise Refused(f"a registry already exists: {address}")
+                hint = "for another host of it: make a home with mode 0700, and copy keys.json of a host there"
+                raise Refused(f"a registry already exists: {address}", hint)
             drop(connection)
         yield connection
         connection.execute("COMMIT", prepare=False)
