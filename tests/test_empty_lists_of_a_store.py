@@ -1,4 +1,4 @@
-"""Lists with nothing in them, given to a store: an answer about nothing. SQLite alone takes `IN ()`, which others refuse (decision 369)."""
+"""Lists with nothing in them, given to a store: an answer about nothing. SQLite alone takes `IN ()`, which others refuse (decision 371)."""
 
 import inspect
 from typing import Any

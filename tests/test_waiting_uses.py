@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
@@ -372,6 +373,47 @@ def test_of_many_uses_at_once_the_first_are_written_one_by_one_and_the_rest_toge
         assert other.count(SessionFilter(used_since=other.now())) == 50
 
 
+def test_a_use_that_comes_in_a_pause_of_the_thread_does_not_wake_it(
+    install: Install, home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    """Each waking takes the interpreter from the thread that verifies: in its pause the thread calls no function."""
+    registry = install(THREE_HOURS)
+    tokens = [registry.issue(username=f"user{n}", application="Outlook").access_token for n in range(20)]
+    clock.forward(hours=1)
+    delay_thread(monkeypatch)
+    calls: list[str] = []
+    threading.setprofile(lambda frame, event, _: calls.append(frame.f_code.co_name) if event == "call" else None)
+    with locked(home):
+        registry.verify(tokens[0])
+        threading.setprofile(None)  # type: ignore[arg-type]  # as documented: from now on no thread gets one
+        wait_for(lambda: calls[-2:] == ["wait", "_is_owned"] or calls[-1:] == ["wait"])
+        before = len(calls)
+        for token in tokens[1:]:
+            registry.verify(token)
+            time.sleep(0.001)
+        assert calls[before:] == []
+    assert registry.count(SessionFilter(used_since=registry.now())) == len(tokens)
+
+
+@pytest.mark.parametrize(("seconds", "times"), [(3_600.0, 1), (0.0, 20)])
+def test_the_profiles_for_waiting_uses_are_read_once_in_a_while(
+    install: Install, home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, seconds: float, times: int
+):
+    """They count for the uses of the next tenth of a second, and are then read again."""
+    registry = install(THREE_HOURS)
+    tokens = [registry.issue(username=f"user{n}", application="Outlook").access_token for n in range(20)]
+    clock.forward(hours=1)
+    delay_thread(monkeypatch)
+    monkeypatch.setattr(waiting_uses, "PROFILES_SECONDS", seconds)
+    statements: list[str] = []
+    with locked(home):
+        registry._installation.store._hot.connection().set_trace_callback(statements.append)  # type: ignore[attr-defined]
+        for token in tokens:
+            registry.verify(token)
+        registry._installation.store._hot.connection().set_trace_callback(None)  # type: ignore[attr-defined]
+    assert len([one for one in statements if "profiles" in one]) == times
+
+
 def test_a_change_waits_no_longer_for_its_turn_if_many_uses_wait_before_it(
     install: Install, home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ):
@@ -423,7 +465,7 @@ registry.verify(token)
 held, release = threading.Event(), threading.Event()
 
 def hold():
-    with registry._installation.waiting_uses._changed:
+    with registry._installation.waiting_uses._lock:
         held.set()
         release.wait()
 
