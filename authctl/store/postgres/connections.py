@@ -109,7 +109,7 @@ class _Writer(SharedConnection):
 
 
 class _Purpose(NamedTuple):
-    """What a change is to be."""
+    """The kind of change that its caller wants."""
 
     shared: bool
     tries: bool
