@@ -45,8 +45,7 @@ def unnamed_revocations(dialect: Dialect) -> str:
     """The condition on a closed revocation that no session names."""
     by_revocation = dialect.table("sessions", index="sessions_by_revocation")
     return (
-        # By a look-up for each: as a join, a server may read all sessions for it, which others would wait for.
-        f"at IS NOT NULL AND (SELECT 1 FROM {by_revocation} WHERE revocation_id = revocations.id LIMIT 1) IS NULL"
+        f"at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {by_revocation} WHERE revocation_id = revocations.id)"
         " AND by_criteria = 0"
     )
 
