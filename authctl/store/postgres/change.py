@@ -124,8 +124,6 @@ class PostgresChange(
 ):
     """`Change` over PostgreSQL: a transaction that holds the gate."""
 
-    is_snapshot = False
-
     def __init__(
         self,
         connection: "Connection",

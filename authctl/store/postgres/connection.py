@@ -45,7 +45,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     asks_turn = False
     """Whether the message with the deferred statements asks if another change came between (decision 342)."""
     facts: Row = ()
-    """The row that this change read first, behind the gate."""
+    """The row that this transaction read first: a change behind the gate, a view in its snapshot."""
     known: Known | None = None
     """Facts that its look-ups have read. Another connection may be one to another server, after a failover that lost changes."""
     warnings: tuple[str, ...] = ()

@@ -11,19 +11,18 @@ from time import monotonic, sleep
 from types import TracebackType
 
 from authctl.errors import RegistryLocked, RegistryUnavailable
-from authctl.store.move_marks import COLUMNS as MARKS
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.commits import commit
 from authctl.store.postgres.connection import Connection, gate_key
 from authctl.store.postgres.errors import READ_ONLY, is_lost
 from authctl.store.postgres.exchange import Row, Statement
 from authctl.store.postgres.facts import READ_SIGN_IN, SignIn, sign_in
-from authctl.store.postgres.gate import CHECK_TURN, LANES, READ_ID, Entrance
+from authctl.store.postgres.gate import CHECK_TURN, LANES, PLANS_OF_SIGN_INS, READ_ID, USUAL_PLANS, Entrance
 from authctl.store.postgres.library import psycopg
 from authctl.store.postgres.recent_events import RecentEvents
 from authctl.store.postgres.rights import READ_AFTER_COMMIT, check_after_commit
 from authctl.store.postgres.shared_connection import SharedConnection, check_in_force, one_row
-from authctl.store.postgres.upgrades import VERSION, check_open_version, registry_errors
+from authctl.store.postgres.upgrades import check_open_version, registry_errors
 
 LOCK_TIMEOUT_SECONDS = 30.0
 """How long a writer waits for its turn."""
@@ -69,6 +68,16 @@ class _Hot(SharedConnection):
         _plan_with_indexes(connection)
 
 
+class _Reader(SharedConnection):
+    """The connection of views. What it prepares stays prepared after a view, and is planned for the values that are asked for."""
+
+    def set_up(self, connection: Connection) -> None:
+        super().set_up(connection)
+        if connection.prepare_threshold is not None:
+            # A plan for any values takes a page for a tenth of the table, and sorts what an index gives in order. jit: see `_plan_with_indexes`.
+            connection.execute("SET plan_cache_mode = force_custom_plan; SET jit = off", prepare=False)
+
+
 class _Writer(SharedConnection):
     """The connection that writes, and the key of the gate."""
 
@@ -99,18 +108,24 @@ class PostgresConnections:
     """The three connections of an open registry (decision 16), and the transactions on them."""
 
     def __init__(
-        self, address: Address, lock_timeout: float | None = None, read_first: Mapping[bool, str] | None = None
+        self,
+        address: Address,
+        lock_timeout: float | None = None,
+        read_first: Mapping[bool, str] | None = None,
+        read_view: str = READ_ID,
     ) -> None:
         """`read_first` is read by each change behind the gate, in the same message, and is in `facts` of its connection.
 
-        It is a statement each for changes that are shared, and for those that are not.
+        It is a statement each for changes that are shared, and for those that are not. `read_view` is the same for a view, in its snapshot.
         """
         self.address = address
         self._read_first = read_first or {True: READ_ID, False: READ_ID}
+        # Planned once, as what every sign-in sends (decision 341).
+        self._beginning_of_view = (Statement(BEGIN_TO_READ), PLANS_OF_SIGN_INS, Statement(read_view), USUAL_PLANS)
         self._lock_timeout = LOCK_TIMEOUT_SECONDS if lock_timeout is None else lock_timeout
         self._errors = registry_errors(address)
         self._hot = _HotTurn(self, _Hot(address, patience=LOOK_UP_SECONDS))
-        self._reader = SharedConnection(address)
+        self._reader = _Reader(address)
         self._writer = _Writer(address)
         # A connection of the parent is used by the parent: a child that used it would read its answers.
         self.forks = fork_count
@@ -146,7 +161,7 @@ class PostgresConnections:
 
     @contextmanager
     def reader(self) -> Iterator[Connection]:
-        """A connection in a transaction that sees one snapshot, and changes nothing."""
+        """A connection in a transaction that sees one snapshot, and changes nothing; its `facts` are the row of `read_view`."""
         self.check_usable()
         with self._reader.lock, self._errors:
             self.check_usable()
@@ -154,11 +169,10 @@ class PostgresConnections:
             if not connection.is_idle:
                 raise RuntimeError("a view was begun inside a view")
             try:
-                cursor = connection.execute(f"{BEGIN_TO_READ}; {VERSION}; SELECT {MARKS} FROM registry", prepare=False)
-                cursor.nextset()
-                check_open_version(int((cursor.fetchone() or (0,))[0]), self.address)
-                cursor.nextset()
-                check_in_force(self.address, cursor.fetchone())
+                _, _, facts, _ = connection.exchange(*self._beginning_of_view)
+                connection.facts = facts[0] if facts else ()
+                check_open_version(connection.facts[1] if facts else 0, self.address)
+                check_in_force(self.address, connection.facts[2:5])
                 yield connection
             finally:
                 _roll_back(connection, self._reader)
@@ -336,11 +350,7 @@ def _roll_back(connection: Connection, shared: SharedConnection) -> None:
     if not connection.closed and not connection.is_idle:
         usual, connection.patience = connection.patience, LOOK_UP_SECONDS
         with suppress(psycopg.Error):
-            if isinstance(shared, _Writer):  # not by the driver: what sign-ins have prepared stays as it is
-                connection.exchange(Statement("ROLLBACK"))
-            else:
-                connection.exchanges.forget()
-                connection.execute("ROLLBACK", prepare=False)
+            connection.exchange(Statement("ROLLBACK"))  # not by the driver: what is prepared stays as it is
         connection.patience = usual
     if connection.closed or not connection.is_idle:
         shared.drop()

@@ -1,4 +1,4 @@
-"""The facts that a change reads first, in the message that takes the gate; and the clock of the server.
+"""The facts that a change reads first, in the message that takes the gate, and a view in the one that begins it; the clock of the server.
 
 Behind the gate, nobody changes users, profiles or the registry itself beside a shared change. So the facts that it read first are the
 facts that it would read later, and a sign-in needs no message to the server for each of these (decision 317).
@@ -14,8 +14,9 @@ SERVER_CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 READ_CLOCK = f"SELECT {SERVER_CLOCK}, (SELECT max(seen_at) FROM clock)"
 """The clock of the server, and the recorded time."""
 
+_KEPT = "g.id, (SELECT version FROM schema_version), g.moved_to, g.moving_to, g.arriving_from"
 _FACTS = (
-    f"g.id, (SELECT version FROM schema_version), g.moved_to, g.moving_to, g.arriving_from, {SERVER_CLOCK}, (SELECT max(seen_at) FROM clock),"
+    f"{_KEPT}, {SERVER_CLOCK}, (SELECT max(seen_at) FROM clock),"
     # decision 356: as the first one of an index, and not as a minimum or maximum
     " (SELECT disabled_until FROM users WHERE disabled_until IS NOT NULL AND enabled_at IS NULL ORDER BY disabled_until LIMIT 1),"
     " coalesce((SELECT seq FROM audit_events ORDER BY seq DESC LIMIT 1), 0),"
@@ -40,6 +41,15 @@ READ_SIGN_IN = (
 The number is taken with the gate for a moment: an import, which is alone, takes a range of numbers (decision 307).
 """
 _USER_WIDTH = len(rows.USER.split(", "))
+
+READ_VIEW = (
+    f"SELECT {_KEPT}, {SERVER_CLOCK}, (SELECT max(seen_at) FROM clock), g.moves,"
+    # decision 356: as the first one of an index, and not as a maximum
+    " coalesce((SELECT number FROM sessions ORDER BY number DESC LIMIT 1), 0), (SELECT id FROM revocations WHERE at IS NULL),"
+    " (SELECT id FROM revocations ORDER BY id DESC LIMIT 1), coalesce(e.seq, 0), coalesce(e.hash, ''), EXISTS (SELECT 1 FROM continuity)"
+    " FROM registry AS g LEFT JOIN LATERAL (SELECT seq, hash FROM audit_events ORDER BY seq DESC LIMIT 1) AS e ON TRUE"
+)
+"""The facts of a view, in its snapshot (decision 366). The clock is read after the snapshot, so that it is behind nothing in it."""
 
 FIND_EVENT = "SELECT seq FROM audit_events WHERE seq = $1 AND hash = $2"
 """Finds an audit event by its number and hash."""
@@ -91,6 +101,27 @@ def facts(row: tuple[Any, ...]) -> Facts:
     profiles, more = tuple(rest[:_PROFILES_WIDTH]), rest[_PROFILES_WIDTH:]
     read = Facts(registry_id, version, clock, recorded_time, end_of_disabling, last_event, profiles)
     return read._replace(has_continuity=more[0], subscriptions=tuple(more[1:])) if more else read
+
+
+class ViewFacts(NamedTuple):
+    """A row of `READ_VIEW`."""
+
+    registry_id: str
+    schema_version: int
+    moved_to: str | None
+    moving_to: str | None
+    arriving_from: str | None
+    clock: int
+    recorded_time: int | None
+    moves: int
+    last_number: int
+    """The highest number of a session; 0 without one."""
+    open_revocation: int | None
+    last_revocation: int | None
+    last_event: int
+    """The number of the newest audit event; 0 without one."""
+    last_hash: str
+    has_continuity: bool
 
 
 class SignIn(NamedTuple):

@@ -22,7 +22,7 @@ _SET = (
     " set_config('idle_in_transaction_session_timeout', $2, true)"
 )
 _COUNT_TURN = Statement(TAKE_TURN)
-_USUAL_PLANS = Statement("SET LOCAL enable_seqscan TO DEFAULT")
+USUAL_PLANS = Statement("SET LOCAL enable_seqscan TO DEFAULT")
 """A change that is alone may read whole tables; the statements of every sign-in never do (see `_Writer`)."""
 PLANS_OF_SIGN_INS = Statement("SET LOCAL enable_seqscan = off")
 _FUNCTIONS = {
@@ -87,7 +87,7 @@ class Entrance(NamedTuple):
     @property
     def alone(self) -> Sequence[Statement]:
         """The statements of a change that is alone, once it has the gate: others see by them that it was there (decision 342)."""
-        return () if self.shared else (_COUNT_TURN, _USUAL_PLANS)
+        return () if self.shared else (_COUNT_TURN, USUAL_PLANS)
 
     @property
     def lock(self) -> Statement:
