@@ -3,6 +3,7 @@
 from functools import cache
 from typing import TYPE_CHECKING
 
+from authctl.instants import CLOCK_JUMP
 from authctl.names import fold
 from authctl.store.nouns.audit import AuditWriter
 from authctl.store.nouns.clients import ClientsWriter
@@ -214,8 +215,6 @@ class PostgresChange(
         super().set_recorded_time(at)
 
     def record_time(self, at: int) -> None:
-        from authctl.store.protocol.registry import CLOCK_JUMP
-
         # decision 88: a leap from the first instant on is remembered, since 0 is that of an empty registry
         leaps = 1 <= self.recorded_time() <= at - CLOCK_JUMP
         self._recorded_time = None

@@ -327,7 +327,7 @@ def _plan_with_indexes(connection: Connection) -> None:
     # decision 341: it plans a prepared statement once, perhaps while the tables are small, and keeps the plan when they have grown
     if connection.prepare_threshold is not None:
         # Without jit: a small table without an index counts as dear then, and its statements would be compiled.
-        # Row-level security that is enabled later is an error then, and hides no rows (decision 384).
+        # Row-level security that is enabled later is an error then, and hides no rows (decision 368).
         connection.execute("SET enable_seqscan = off; SET jit = off; SET row_security = off", prepare=False)
 
 

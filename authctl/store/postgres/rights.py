@@ -63,7 +63,7 @@ def check_rows(address: "Address", table: str | None) -> None:
 
     Rows that the role does not see would be missing without a word: from lists, and from a revocation of everything.
     """
-    # decision 384: some managed servers enable it for new tables, and the owner, who made the registry, is exempt from it
+    # decision 368: some managed servers enable it for new tables, and the owner, who made the registry, is exempt from it
     if table is not None:
         message = f"the registry at {address} cannot be used: row-level security may hide rows of {table} from the role"
         raise RegistryUnavailable(message, f"as the owner: ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
