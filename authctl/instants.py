@@ -23,7 +23,7 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 WEEK = 7 * DAY
 
-CLOCK_JUMP = 31 * WEEK
+CLOCK_JUMP = 7 * 31 * DAY
 """The least distance between two recorded times that counts as a leap: the clock may have been wrong."""
 
 # decision 2: an instant like any other, so that every comparison is one comparison

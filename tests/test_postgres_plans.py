@@ -121,6 +121,31 @@ def test_no_first_page_reads_a_whole_table(registry: Registry, plans: list[tuple
     assert plans == []
 
 
+def test_the_domain_of_a_searched_address_is_not_looked_for(registry: Registry):
+    """The lists of its trigrams, which every session is in, are the most of an index that a whole address reads."""
+    with registry._installation.store.view() as view:
+        connection = view.connection.connection
+
+        def pages_read(text: str) -> int:
+            sql = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT number FROM sessions WHERE search_text LIKE %s"
+            ((plan,),) = connection.execute(sql, (f"%{text}%",)).fetchall()
+            return sum(plan[0]["Plan"][f"Shared {kind} Blocks"] for kind in ("Hit", "Read"))
+
+        real, read = connection.execute, []
+
+        def counted(sql: str, given: Any = None, **options: Any) -> Any:
+            ((plan,),) = real(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", given).fetchall()
+            read.append(sum(plan[0]["Plan"][f"Shared {kind} Blocks"] for kind in ("Hit", "Read")))
+            return real(sql, given, **options)
+
+        whole = pages_read("user2999@example.org")
+        connection.execute = counted
+        assert len(view.numbers_containing("user2999@example.org")) > 0
+        del connection.execute
+    of_sessions, _of_notes = read
+    assert of_sessions < whole / 4
+
+
 def test_a_look_up_and_a_sign_in_read_no_whole_table(registry: Registry, plans: list[tuple[str, str]]):
     """`verify`, `issue`, `show`, and a revocation by user."""
     issued = registry.issue(username="user17@example.org", application="Outlook")

@@ -6,6 +6,7 @@ from contextlib import closing
 import pytest
 
 from authctl.errors import InvalidInput, Refused
+from authctl.store.postgres.tables import TRIGGERS
 from authctl.store.postgres.versions import SCHEMA_VERSION
 from tests.postgres_server import Server, new_server, why_not
 
@@ -29,6 +30,7 @@ INSERT INTO registry VALUES ('r1');
 CREATE TABLE audit_events (seq bigint PRIMARY KEY, hash text NOT NULL);
 CREATE SEQUENCE changes;
 CREATE TABLE sessions (number bigint PRIMARY KEY);
+{";".join(TRIGGERS)};
 REVOKE UPDATE, DELETE, TRUNCATE ON audit_events FROM CURRENT_USER
 """
 

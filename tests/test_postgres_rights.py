@@ -184,3 +184,58 @@ def test_a_reader_without_rights_is_told_so(place: Place, as_application: Authct
     found = finding(as_application("doctor", "-o", "json"))
     place.execute(found["next"])
     assert as_application("sessions", "list").code == 0
+
+
+def test_row_level_security_hides_nothing_in_silence(as_application: Authctl, place: Place):
+    """A role that may see no rows is refused by each command, with the table and the statement; nothing is reported as not there."""
+    assert as_application("tokens", "issue", "--user", "alice", "--application", "A", "-q").code == 0
+    for table in ("sessions", "audit_events"):
+        place.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+        for command in (
+            ("sessions", "list"),
+            ("revoke", "--all", "--note", "breach drill", "--yes"),
+            ("audit", "verify"),
+        ):
+            ran = as_application(*command)
+            assert (ran.code, f"row-level security may hide rows of {table} from the role" in ran.err) == (6, True), (
+                command
+            )
+            assert f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY" in ran.err
+        finding = next(one for one in as_application("doctor", "-o", "json").json if not one["ok"])
+        assert f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY" in finding["next"]
+        place.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
+    place.execute("CREATE TABLE elsewhere (); ALTER TABLE elsewhere ENABLE ROW LEVEL SECURITY")
+    revoked = as_application("revoke", "--all", "--note", "breach drill", "--yes", "-o", "json")
+    assert revoked.json["revoked"] == 1, "the table of another owner does not count"
+
+
+def test_row_level_security_that_comes_later(place: Place, tmp_path: Path, home: Path):
+    """A registry that is open then is refused, too: its connections were asked before."""
+    with Registry.open(home, registry=place.url) as registry:
+        issued = registry.issue(username="alice", application="A")
+        place.execute("ALTER TABLE sessions ENABLE ROW LEVEL SECURITY")
+        for call in (
+            lambda: registry.verify(issued.access_token),
+            lambda: registry.revoke(SessionFilter(everything=True), note="breach drill"),
+        ):
+            with pytest.raises(RegistryUnavailable, match="row-level security"):
+                call()
+        place.execute("ALTER TABLE sessions DISABLE ROW LEVEL SECURITY")
+        assert registry.revoke(SessionFilter(everything=True), note="breach drill").revoked == 1
+
+
+def test_the_doctor_names_what_protects_the_audit_log_no_more(as_application: Authctl, place: Place):
+    """Rights that the role has of it, with the role's own name; and triggers that are disabled, as a load that broke off leaves them."""
+
+    def finding() -> dict[str, str]:
+        return next(one for one in as_application("doctor", "-o", "json").json if one["check"] == "audit_log")
+
+    place.execute("ALTER TABLE audit_events DISABLE TRIGGER ALL")
+    assert (finding()["ok"], finding()["next"]) == (False, "as the owner: ALTER TABLE audit_events ENABLE TRIGGER USER")
+    place.execute(finding()["next"].removeprefix("as the owner: "))
+    assert finding()["ok"]
+    place.execute(f"GRANT DELETE ON audit_events TO {APPLICATION}")
+    statement = f"REVOKE UPDATE, DELETE, TRUNCATE ON audit_events FROM {APPLICATION}, PUBLIC"
+    assert finding()["next"] == f"as the owner of the tables: {statement}"
+    place.execute(statement)
+    assert finding()["ok"]

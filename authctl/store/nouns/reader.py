@@ -29,12 +29,16 @@ def continuity_events(connection: "Executor") -> "list[ContinuityEvent]":
 @cache
 def _profile_keys(dialect: "Dialect") -> str:
     table = dialect.table("sessions", "s", "sessions_by_expiry")
-    first = f"SELECT min(profile_key) FROM {table} WHERE {tables(dialect).unrevoked} AND kind = :kind"
-    # One look-up finds the first profile, the next one the first after it, and so on: as many as there are profiles.
-    return (
-        f"WITH RECURSIVE found (key) AS ({first} UNION ALL SELECT ({first} AND profile_key > found.key) FROM found"
-        " WHERE found.key IS NOT NULL) SELECT key FROM found WHERE key IS NOT NULL"
-    )
+    of_kinds = []
+    for kind in Kind:
+        first = f"SELECT min(profile_key) FROM {table} WHERE {tables(dialect).unrevoked} AND kind = '{kind}'"
+        # One look-up finds the first profile, the next one the first after it, and so on: as many as there are profiles.
+        found = (
+            f"WITH RECURSIVE found (key) AS ({first} UNION ALL SELECT ({first} AND profile_key > found.key) FROM found"
+            " WHERE found.key IS NOT NULL) SELECT key FROM found WHERE key IS NOT NULL"
+        )
+        of_kinds.append(f"SELECT key FROM ({found}) AS of_{kind}")
+    return " UNION ".join(of_kinds)
 
 
 class Reader:
@@ -100,7 +104,7 @@ class Reader:
     def profile_keys(self) -> list[str]:
         """The keys of the profiles with sessions that are not revoked."""
         sql = _profile_keys(self.dialect)
-        return sorted({row[0] for kind in Kind for row in self.all_rows(sql, {"kind": kind.value})})
+        return sorted(row[0] for row in self.all_rows(sql))
 
     def columns_of(self, table: str) -> dict[str, bool]:
         """The columns of a table, those of a later schema among them, each with whether it contains bytes."""

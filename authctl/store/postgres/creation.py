@@ -46,8 +46,9 @@ class _NewStore(PostgresStore):
         shared: bool = False,
         step: bool = False,
         sign_in: str | None = None,
+        revokes_all: bool = False,
     ) -> Iterator[PostgresChange]:
-        del timeout, lock_timeouts, synced, shared, step, sign_in  # nobody else knows of the registry
+        del timeout, lock_timeouts, synced, shared, step, sign_in, revokes_all  # nobody else knows of the registry
         yield PostgresChange(self._connection, facts(one_row(self._connection, READ_FACTS[True])), shared=False)
 
 
@@ -83,7 +84,8 @@ def _making(address: Address, replaces: str | None = None) -> Iterator[Connectio
         marks = read_marks(connection)
         if marks is not None:
             if marks.registry_id != replaces or marks.arriving_from is None:
-                raise Refused(f"a registry already exists: {address}")
+                hint = "for another host of it: make a home with mode 0700, and copy keys.json of a host there"
+                raise Refused(f"a registry already exists: {address}", hint)
             drop(connection)
         yield connection
         connection.execute("COMMIT", prepare=False)

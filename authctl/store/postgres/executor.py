@@ -6,11 +6,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from authctl.store.postgres.dialect import POSTGRES
-from authctl.store.postgres.library import psycopg
 from authctl.store.sql.tables import tables
 
 if TYPE_CHECKING:
     from authctl.store.postgres.connection import Connection
+    from authctl.store.postgres.library import psycopg
 
 _OPEN = tables(POSTGRES).open_revocation
 
@@ -32,27 +32,18 @@ def _translated_part(part: re.Match[str]) -> str:
 
 
 class PostgresExecutor:
-    """`Executor` on an open transaction; in a `snapshot` the open revocation stays the same one."""
+    """`Executor` on an open transaction. In a snapshot the open revocation stays the same one, whose id is given as SQL."""
 
-    def __init__(self, connection: "Connection", *, snapshot: bool = False) -> None:
+    def __init__(self, connection: "Connection", open_revocation: str | None = None) -> None:
         self.connection = connection
-        self._snapshot = snapshot
-        self._open_id: str | None = None
+        self._open_revocation = open_revocation
 
     def execute(self, sql: str, parameters: Any = ()) -> "psycopg.Cursor[tuple[Any, ...]]":
         text = translated(sql)
-        if self._snapshot and _OPEN in text:
+        if self._open_revocation is not None:
             # decision 330: as a number, so that the planner knows that nearly all sessions have it
-            text = text.replace(_OPEN, self._open_revocation())
+            text = text.replace(_OPEN, self._open_revocation)
         return self.connection.execute(text, parameters)
-
-    def _open_revocation(self) -> str:
-        """The id of the open revocation in this snapshot."""
-        if self._open_id is None:
-            row = self.connection.execute(f"SELECT {_OPEN}").fetchone()
-            # a registry without one is damaged, and no session is unrevoked there
-            self._open_id = "NULL" if row is None or row[0] is None else str(int(row[0]))
-        return self._open_id
 
     def executemany(self, sql: str, parameters: Iterable[Any]) -> "psycopg.Cursor[tuple[Any, ...]]":
         cursor: psycopg.Cursor[tuple[Any, ...]] = self.connection.cursor()

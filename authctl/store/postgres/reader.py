@@ -18,11 +18,8 @@ class Reader(AnyReader):
     dialect = POSTGRES
     connection: PostgresExecutor
 
-    is_snapshot = True
-    """Whether nothing changes meanwhile that this transaction reads."""
-
-    def __init__(self, connection: "Connection") -> None:
-        super().__init__(PostgresExecutor(connection, snapshot=self.is_snapshot))
+    def __init__(self, connection: "Connection", open_revocation: str | None = None) -> None:
+        super().__init__(PostgresExecutor(connection, open_revocation))
 
     def numbers_containing(self, text: str) -> Sequence[int] | None:
         from authctl.store.postgres import searching

@@ -51,6 +51,23 @@ _HIDDEN = (
     " WHERE c.relname = 'audit_events' AND c.relkind = 'r' AND NOT has_schema_privilege(n.oid, 'USAGE') LIMIT 1"
 )
 
+HIDDEN_ROWS = (
+    "(SELECT min(quote_ident(c.relname)) FROM pg_class AS c JOIN pg_class AS r ON r.oid = to_regclass('registry')"
+    " WHERE c.relrowsecurity AND c.relnamespace = r.relnamespace AND c.relowner = r.relowner AND row_security_active(c.oid))"
+)
+"""Column: a table of which the role sees only the rows that a policy allows; the tables are those of the owner of the registry."""
+
+
+def check_rows(address: "Address", table: str | None) -> None:
+    """Raise RegistryUnavailable if a table has row-level security for the role; `table` is the column HIDDEN_ROWS.
+
+    Rows that the role does not see would be missing without a word: from lists, and from a revocation of everything.
+    """
+    # decision 368: some managed servers enable it for new tables, and the owner, who made the registry, is exempt from it
+    if table is not None:
+        message = f"the registry at {address} cannot be used: row-level security may hide rows of {table} from the role"
+        raise RegistryUnavailable(message, f"as the owner: ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
+
 
 def check_after_commit(connection: "Connection", address: "Address", *has: bool) -> None:
     """Raise RegistryUnavailable if a role lacks a right that a change needs after its commit; `has` are the columns of READ_AFTER_COMMIT.

@@ -11,12 +11,13 @@ from authctl.store.postgres import versions
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.connection import Connection, connect
 from authctl.store.postgres.library import psycopg
-from authctl.store.postgres.rights import check_schema
+from authctl.store.postgres.rights import HIDDEN_ROWS, check_rows, check_schema
 from authctl.store.postgres.upgrades import VERSION, check_version, upgrade
 
 _SETTINGS = (
     "SELECT pg_is_in_recovery(), current_setting('synchronous_commit'), current_setting('fsync'),"
-    " current_setting('full_page_writes'), current_setting('server_encoding'), pg_backend_pid(), to_regclass('registry') IS NULL"
+    " current_setting('full_page_writes'), current_setting('server_encoding'), pg_backend_pid(), to_regclass('registry') IS NULL,"
+    f" {HIDDEN_ROWS}"
 )
 _MARKS = f"SELECT {move_marks.COLUMNS} FROM registry"
 
@@ -61,12 +62,13 @@ class SharedConnection:
 
     def set_up(self, connection: Connection) -> None:
         """Refuse a server that could lose an acknowledged change; notice a pooler."""
-        standby, commits, syncs, whole_pages, encoding, process, is_empty = one_row(connection, _SETTINGS)
+        standby, commits, syncs, whole_pages, encoding, process, is_empty, hidden = one_row(connection, _SETTINGS)
         if standby:
             raise RegistryUnavailable(f"the registry at {self.address} cannot be used: the server is a standby")
         if is_empty:
             check_schema(connection, self.address)
             raise RegistryUnavailable(f"there is no registry at {self.address}", "authctl init")
+        check_rows(self.address, hidden)
         unsafe = {"synchronous_commit": commits, "fsync": syncs, "full_page_writes": whole_pages}
         for name, value in unsafe.items():
             if value == "off":

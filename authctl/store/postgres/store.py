@@ -12,9 +12,9 @@ from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.change import PostgresChange
 from authctl.store.postgres.connection import Connection
 from authctl.store.postgres.connections import PostgresConnections
-from authctl.store.postgres.facts import READ_CLOCK, READ_FACTS, facts
+from authctl.store.postgres.facts import READ_CLOCK, READ_FACTS, READ_VIEW, facts
 from authctl.store.postgres.only_runner import only_runner
-from authctl.store.postgres.view import PostgresView
+from authctl.store.postgres.view import PostgresSnapshot, PostgresView
 
 if TYPE_CHECKING:
     from authctl.model import Client, ProfileSet, Session
@@ -34,7 +34,7 @@ class PostgresStore:
     ) -> None:
         self.address = address
         self._write_file = write_file
-        self._connections = PostgresConnections(address, lock_timeout, READ_FACTS)
+        self._connections = PostgresConnections(address, lock_timeout, READ_FACTS, READ_VIEW)
         self._look_ups = look_up.LookUps()
 
     def by_number(self, number: int, now: int | None = None) -> "tuple[Session, bytes | None] | None":
@@ -55,7 +55,7 @@ class PostgresStore:
     @contextmanager
     def view(self) -> Iterator[PostgresView]:
         with self._connections.reader() as connection:
-            yield PostgresView(connection)
+            yield PostgresSnapshot(connection)
 
     @contextmanager
     def change(
@@ -67,15 +67,28 @@ class PostgresStore:
         shared: bool = False,
         step: bool = False,
         sign_in: str | None = None,
+        revokes_all: bool = False,
     ) -> Iterator[PostgresChange]:
         del step  # the server copies its log by itself
         user_key = None if sign_in is None else fold(sign_in)
         with self._connections.writer(
-            shared=shared, timeout=timeout, lock_timeouts=lock_timeouts, synced=synced, user_key=user_key
+            shared=shared,
+            timeout=timeout,
+            lock_timeouts=lock_timeouts,
+            synced=synced,
+            user_key=user_key,
+            revokes_all=revokes_all,
         ) as connection:
             begun = monotonic()
             read = None if user_key is None else self._connections.sign_in
-            change = PostgresChange(connection, facts(connection.facts), shared=shared, user_key=user_key, sign_in=read)
+            change = PostgresChange(
+                connection,
+                facts(connection.facts),
+                shared=shared,
+                user_key=user_key,
+                sign_in=read,
+                revocation=self._connections.revocation,
+            )
             yield change
         change.held_seconds = monotonic() - begun
 
@@ -104,7 +117,7 @@ class PostgresStore:
 
     def alone(self) -> AbstractContextManager[bool]:
         with self._connections.reader() as connection:
-            registry_id = PostgresView(connection).registry_id()
+            registry_id = PostgresSnapshot(connection).registry_id()
         return only_runner(self.address, registry_id)
 
     def keep_space(self) -> None:

@@ -1,5 +1,7 @@
 """The view of the store in PostgreSQL: one small class a noun, as the protocol has them."""
 
+from typing import TYPE_CHECKING
+
 from authctl.store.nouns.audit import AuditReader
 from authctl.store.nouns.cleanup import CleanupReader
 from authctl.store.nouns.clients import ClientsReader
@@ -20,8 +22,14 @@ from authctl.store.nouns.revocations import RevocationsReader
 from authctl.store.nouns.sessions import SessionsReader
 from authctl.store.nouns.statistics import StatisticsReader
 from authctl.store.nouns.users import UsersReader
-from authctl.store.postgres.facts import READ_CLOCK
+from authctl.store.postgres.dialect import POSTGRES
+from authctl.store.postgres.facts import READ_CLOCK, ViewFacts
 from authctl.store.postgres.reader import Reader
+
+if TYPE_CHECKING:
+    from authctl.store.postgres.connection import Connection
+    from authctl.store.protocol.cursors import MoveCounters
+    from authctl.store.sql.continuity import Continuity
 
 
 class PostgresView(
@@ -47,7 +55,7 @@ class PostgresView(
     UsersReader,
     OutboxReader,
 ):
-    """`View` over PostgreSQL: a snapshot."""
+    """The methods of `View` over PostgreSQL, in a snapshot or in a change."""
 
     _recorded_time: int | None = None
     """The recorded time, once it was read, until this transaction changes it."""
@@ -61,3 +69,36 @@ class PostgresView(
 
     def recorded_time(self) -> int:
         return super().recorded_time() if self._recorded_time is None else self._recorded_time
+
+
+class PostgresSnapshot(PostgresView):
+    """`View` over PostgreSQL. It knows what was read with its beginning, which stays as it is (decision 366)."""
+
+    def __init__(self, connection: "Connection") -> None:
+        self._facts = facts = ViewFacts(*connection.facts)
+        # a registry without an open revocation is damaged, and no session is unrevoked there
+        super().__init__(connection, "NULL" if facts.open_revocation is None else str(facts.open_revocation))
+        self._recorded_time = facts.recorded_time
+
+    def clock(self) -> int | None:
+        return self._facts.clock
+
+    def registry_id(self) -> str:
+        return self._facts.registry_id
+
+    def last_seal(self) -> tuple[int, str]:
+        return self._facts.last_event, self._facts.last_hash
+
+    def move_counters(self) -> "MoveCounters":
+        from authctl.store.protocol.cursors import MoveCounters
+
+        facts = self._facts
+        counters = (facts.recorded_time, facts.moves, facts.last_number, facts.open_revocation, facts.last_revocation)
+        return MoveCounters(*counters)  # type: ignore[arg-type]  # only a damaged registry lacks one of them
+
+    def _continuity_now(self) -> "Continuity":
+        if self._facts.has_continuity:
+            return super()._continuity_now()
+        from authctl.store.sql.continuity import without_events
+
+        return without_events(POSTGRES)

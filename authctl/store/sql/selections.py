@@ -169,11 +169,15 @@ def _with_scan(
         return chosen._replace(index_conditions=index_conditions, scan=entrances.anywhere)
     # A session that an event holds has its deadline in the past, but after the start of the event.
     since = min([now, *(event.started_at for event in continuity.running(now).values())])
-    active = f"{OF_EVERY_KIND} AND {entrances.of_profiles} AND s.expires_at > {since}"
+    active = f"{OF_EVERY_KIND} AND {entrances.of_profiles} AND s.expires_at > :living_since"
     return chosen._replace(
         index_conditions=index_conditions,
         scan=entrances.by_deadline,
         scan_conditions=f"{entrances.unrevoked} AND {active}",
         conditions=(*chosen.conditions, active),
-        parameters={**chosen.parameters, "profiles": entrances.dialect.list_of(profile_keys())},
+        parameters={
+            **chosen.parameters,
+            "profiles": entrances.dialect.list_of(profile_keys()),
+            "living_since": since,
+        },
     )
