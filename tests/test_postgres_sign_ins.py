@@ -1,7 +1,11 @@
 """Sign-ins on a real PostgreSQL server: read before the turn, done in one message, and repeated if another change came between."""
 
+import random
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from threading import Event, Thread
 from time import monotonic
 from typing import Any
 
@@ -11,6 +15,7 @@ from authctl import Refused, Registry, RegistryUnavailable, SessionFilter, profi
 from authctl.model import EventFilter, Status
 from authctl.registry.backups import restore
 from authctl.registry.init import create
+from authctl.registry.installation import Installation
 from authctl.registry.tokens.reader import TokenReader
 from authctl.settings import Home, find_home
 from tests.postgres_server import Server, why_not
@@ -23,6 +28,7 @@ if why_not() is None:
     from authctl.store.postgres.addresses import read_address
     from authctl.store.postgres.connection import Connection, connect
     from authctl.store.postgres.exchange import Exchanges
+    from authctl.store.postgres.kept_facts import LONGEST, ServerClock, present
 
 PROFILES = b"""\
 version: 1
@@ -152,6 +158,158 @@ def test_a_sign_in_is_two_messages(registry: Registry, monkeypatch: pytest.Monke
     assert writing == ["BEGIN", "SELECT", "INSERT", "WITH", "COMMIT", "SELECT"]
 
 
+@pytest.fixture
+def busy(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The messages of a registry that has just signed users in: it has the facts for the next one."""
+    sent = messages(registry, monkeypatch)
+    for number in range(2):
+        registry.issue(username=f"user{number}", application="Outlook")
+    sent.clear()
+    return sent
+
+
+ONE_MESSAGE = ["BEGIN", "SELECT", "INSERT", "WITH", "COMMIT", "SELECT"]
+
+
+@pytest.mark.parametrize("given", FACTS)
+def test_a_sign_in_soon_after_another_one_is_one_message(
+    registry: Registry, busy: list[list[str]], given: dict[str, Any]
+):
+    """It uses the facts of the one before, and its session is the one that is read afterwards."""
+    before = registry.now()
+    issued = registry.issue(username="Ålice", **given)
+    assert busy == [ONE_MESSAGE]
+    found = registry._installation.store.by_number(issued.session.number)
+    assert found is not None
+    assert issued.session._replace(read_at=0) == found[0]._replace(read_at=0)
+    assert before - LONGEST < issued.session.created_at <= registry.now()
+    assert registry.issue(username="bob", application="Outlook").session.number > issued.session.number
+    assert busy == [ONE_MESSAGE] * 2
+    assert registry.audit.verify().seq > 1
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda other: other.revoke(SessionFilter(everything=True), note="drill", actor="admin"),
+        lambda other: other.users.disable("bob", note="left", actor="admin"),
+        lambda other: other.keys.rotate(note="drill", actor="admin"),
+    ],
+)
+def test_such_a_sign_in_is_repeated_after_another_change(
+    registry: Registry, other: Registry, busy: list[list[str]], work: Callable[[Registry], object]
+):
+    """The facts of the one before count no more: they are read again, with another number."""
+    work(other)
+    issued = registry.issue(username="alice", application="Outlook")
+    assert [one[0] for one in busy] == ["BEGIN", "ROLLBACK", "SELECT", "BEGIN"]
+    assert issued.session.status_at(registry.now()) is Status.ACTIVE
+    assert registry.verify(issued.access_token).id == issued.session.id
+    assert other.session(issued.session.id).key_id == issued.session.key_id
+    assert registry.audit.verify().seq > 1
+
+
+def test_such_a_sign_in_asks_whether_its_user_is_disabled(
+    registry: Registry, other: Registry, busy: list[list[str]], monkeypatch: pytest.MonkeyPatch
+):
+    """The user is none of the facts of the one before. Whoever was enabled again signs in by one message."""
+    for name in ("alice", "bob"):
+        other.users.disable(name, note="left", actor="admin")
+    other.users.enable("bob", note="is back", actor="admin")
+    for number in range(2):
+        registry.issue(username=f"user{number}", application="Outlook")
+    busy.clear()
+    with pytest.raises(Refused, match="is disabled"):
+        registry.issue(username="ALICE", application="Outlook")
+    assert [one[0] for one in busy] == ["BEGIN", "ROLLBACK", "SELECT"]
+    assert registry.count(SessionFilter(username="alice")) == 0
+    for number in range(2):
+        registry.issue(username=f"user{number}", application="Outlook")
+    busy.clear()
+    registry.issue(username="Bob", application="Outlook")
+    assert busy == [ONE_MESSAGE]
+
+
+def test_another_change_between_keeps_no_facts_of_a_sign_in(registry: Registry, busy: list[list[str]]):
+    """A refresh asks for no turn. The number that was taken for the next sign-in stays the one of the next."""
+    issued = registry.issue(username="alice", application="Pair")
+    assert issued.refresh_token
+    registry.refresh(issued.refresh_token)
+    assert registry.issue(username="bob", application="Outlook").session.number == issued.session.number + 1
+    assert busy[-1] == ONE_MESSAGE
+
+
+def test_such_a_sign_in_is_refused_by_facts_of_its_own(registry: Registry, other: Registry, busy: list[list[str]]):
+    """What the one before has read may be a second old: a refusal is judged again, by what is in force now."""
+    blocked = {"application": "POP3", "profile": "bound", "ip": "10.0.0.1"}
+    with pytest.raises(Refused):
+        registry.issue(username="alice", **blocked)
+    raw = PROFILES.replace(b", conditions: {blocked_applications: [POP3]}", b"")
+    for number in range(2):
+        registry.issue(username=f"user{number}", application="Outlook")
+    other.profiles.apply(profiles.read(raw, "profiles.yaml"), actor="admin", note="as wished")
+    busy.clear()
+    registry.issue(username="alice", **blocked)
+    assert [one[0] for one in busy] == ["SELECT", "BEGIN"]
+
+
+@pytest.mark.parametrize("error", [-2_000_000, 2_000_000])
+def test_such_a_sign_in_whose_instant_is_wrong_is_repeated(registry: Registry, busy: list[list[str]], error: int):
+    """The server compares the reckoned instant with its clock, as after a clock that was set."""
+    connection = registry._installation.store._connections._writer.connection()
+    assert connection.kept
+    connection.kept = connection.kept._replace(recorded_time=0)
+    connection.clock._ahead += error
+    session = registry.issue(username="alice", application="Outlook").session
+    assert [one[0] for one in busy] == ["BEGIN", "ROLLBACK", "SELECT", "BEGIN"]
+    assert 0 <= registry.now() - session.created_at < LONGEST
+
+
+def test_the_facts_of_a_sign_in_are_read_again_in_time(registry: Registry, busy: list[list[str]]):
+    """A recorded time that is ahead of the clock is noticed, and a disabling that ends by itself is recorded."""
+    connection = registry._installation.store._connections._writer.connection()
+    kept = connection.kept
+    assert kept is not None
+    now = present()
+    assert kept.again(now, connection.clock) is not None
+    assert kept.again(kept.read.read_at + LONGEST, connection.clock) is None
+    clock = connection.clock.at(now)
+    assert clock is not None
+    assert kept._replace(recorded_time=clock + 1).again(now, connection.clock) is None
+    place = kept.read.facts.index(None, 7)  # the end of a disabling
+    for end, serves in ((clock, False), (clock + LONGEST, True)):
+        row = (*kept.read.facts[:place], end, *kept.read.facts[place + 1 :])
+        again = kept._replace(read=kept.read._replace(facts=row)).again(now, connection.clock)
+        assert (again is not None) == serves
+
+
+def test_a_clock_that_is_reckoned_is_never_ahead():
+    """It is within the last answer, and as near to the server as the best one allows, though both clocks drift."""
+    clock = ServerClock()
+    assert clock.at(0) is None
+    server, host = 50_000_000_000, 1_000
+    chance = random.Random(1)
+    for _ in range(2_000):
+        asked, answered = chance.randrange(100, 30_000), chance.randrange(100, 30_000)
+        sent, read, host = host, server + asked, host + asked + answered
+        server += asked + answered + (asked + answered) * chance.randrange(-1, 2) // 1_001
+        clock.note(min(read, server), sent, host)
+        reckoned = clock.at(host)
+        assert reckoned is not None
+        assert server - 30_000 <= reckoned <= server
+    clock.note(server - 900_000, host, host + 500)  # it was set back
+    assert clock.at(host + 500) in range(server - 900_000, server - 899_499)
+
+
+def test_a_sign_in_now_and_then_takes_one_number(home: Home):
+    """The number of the next one is taken beforehand by a process that signs in often, and by no other."""
+    with opened(home) as one:
+        first = one.issue(username="alice", application="Outlook").session.number
+        one._installation.store._connections._writer.connection().signed_in_at = 0
+        assert one.issue(username="bob", application="Outlook").session.number == first + 1
+        assert one._installation.store._connections._writer.connection().kept is None
+
+
 def test_a_revocation_does_not_wait_for_a_client(
     registry: Registry, other: Registry, between: Any, monkeypatch: pytest.MonkeyPatch
 ):
@@ -168,18 +326,21 @@ def test_a_revocation_does_not_wait_for_a_client(
     assert registry.audit.verify().seq > 1
 
 
-def test_a_sign_in_that_is_overtaken_each_time_gets_its_turn(registry: Registry, other: Registry, between: Any):
-    """In the end it takes the gate first, so that nothing comes between."""
+def test_a_sign_in_that_is_overtaken_each_time_gets_its_turn(
+    registry: Registry, other: Registry, between: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """After two tries it takes the gate first, so that nothing comes between."""
+    sent = messages(registry, monkeypatch)
     tries = between(lambda: other.revoke(SessionFilter(everything=True), note="drill", actor="admin"), times=2)
     session = registry.issue(username="alice", application="Outlook").session
     assert len(tries) == 3
+    assert [one[0] for one in sent[:4]] == ["SELECT", "BEGIN", "ROLLBACK", "SELECT"]
+    assert ["BEGIN", "SELECT", "SELECT"] in sent
     assert registry.session(session.id).status_at(registry.now()) is Status.ACTIVE
 
 
 def test_a_sign_in_that_waits_in_its_lane_keeps_no_revocation_waiting(registry: Registry, other: Registry, home: Home):
     """It waits before the gate, for the other sign-ins of its lane. A revocation that comes later goes first."""
-    from threading import Thread
-
     lane = registry._installation.store._connections._writer.lane
     assert lane
     signing = Thread(target=lambda: registry.issue(username="alice", application="Outlook"))
@@ -196,13 +357,81 @@ def test_a_sign_in_that_waits_in_its_lane_keeps_no_revocation_waiting(registry: 
     assert session.status_at(registry.now()) is Status.ACTIVE
 
 
-def test_a_revocation_of_everything_is_four_messages(registry: Registry, monkeypatch: pytest.MonkeyPatch):
-    """The gate with all facts, whether there is a session, the revocation, and its event with the commit."""
+def test_a_revocation_of_everything_is_two_messages(registry: Registry, monkeypatch: pytest.MonkeyPatch):
+    """One reads, and is no transaction; the other has all from the beginning to the flush."""
     sent = messages(registry, monkeypatch)
-    registry.revoke(SessionFilter(everything=True), note="drill", actor="admin")
-    assert [one[0] for one in sent] == ["BEGIN", "SELECT", "UPDATE", "INSERT"]
+    outcome = registry.revoke(SessionFilter(everything=True), note="drill", actor="admin")
+    assert [one[0] for one in sent] == ["SELECT", "BEGIN"]
     assert sent[-1][-2:] == ["COMMIT", "SELECT"]
+    assert outcome.revoked == 1
+    assert registry.count(SessionFilter(status=Status.REVOKED)) == 1
     assert registry.audit.verify().seq > 1
+    session = registry.issue(username="bob", application="Outlook").session
+    assert session.status_at(registry.now()) is Status.ACTIVE
+
+
+def test_a_revocation_of_everything_that_is_overtaken_gets_its_turn(
+    registry: Registry, other: Registry, monkeypatch: pytest.MonkeyPatch
+):
+    """Each of the two closes the revocation that is open at its turn, and has its own sessions and note."""
+    real = Installation.change
+    tries: list[int] = []
+
+    @contextmanager
+    def change(self: Installation, *given: Any, **named: Any) -> Iterator[Any]:
+        with real(self, *given, **named) as unit:
+            tries.append(len(tries))
+            if len(tries) == 1:
+                other.revoke(SessionFilter(everything=True), note="from elsewhere", actor="other")
+                other.issue(username="bob", application="Outlook")
+            yield unit
+
+    monkeypatch.setattr(registry._installation, "change", partial(change, registry._installation))
+    outcome = registry.revoke(SessionFilter(everything=True), note="drill", actor="admin")
+    assert len(tries) == 2
+    assert outcome.revoked == 1
+    notes = {session.username: session.note for session in registry.sessions()}
+    assert notes == {"first": "from elsewhere", "bob": "drill"}
+    assert registry.audit.verify().seq > 1
+
+
+def test_a_revocation_of_everything_in_an_empty_registry_waits_for_its_turn(home: Home):
+    """No session was read, and one may be registered before the turn: it is counted behind the gate."""
+    with opened(home) as registry:
+        assert registry.revoke(SessionFilter(everything=True), note="drill", actor="admin").revocation_id is None
+        registry.issue(username="alice", application="Outlook")
+        assert registry.revoke(SessionFilter(everything=True), note="drill", actor="admin").revoked == 1
+
+
+def test_a_revocation_of_everything_waits_for_whoever_is_alone(
+    registry: Registry, other: Registry, monkeypatch: pytest.MonkeyPatch
+):
+    """It goes into the queue of the gate at once, and is not overtaken by the one that it waits for."""
+    sent = messages(registry, monkeypatch)
+    revoking = Thread(
+        target=lambda: registry.revoke(SessionFilter(everything=True), note="drill", actor="admin"), daemon=True
+    )
+    with other._installation.change("admin") as unit:
+        revoking.start()
+        until = monotonic() + 30
+        while len(sent) < 2:
+            assert monotonic() < until
+        unit.record("session.revoke", detail={})
+        assert revoking.is_alive()
+    revoking.join(30)
+    assert [one[0] for one in sent] == ["SELECT", "BEGIN", "SELECT", "UPDATE", "INSERT"]
+    assert registry.count(SessionFilter(status=Status.REVOKED)) == 1
+
+
+def test_behind_a_pooler_each_sign_in_reads_its_facts(home: Home, monkeypatch: pytest.MonkeyPatch):
+    """The connection to the pooler may go on with another server, where another change can have the same turn."""
+    pooled = f"{home.registry}{'&' if '?' in str(home.registry) else '?'}pooler=transaction"
+    with Registry.open(home.folder, registry=pooled) as one:
+        one.issue(username="first", application="Outlook")
+        sent = messages(one, monkeypatch)
+        for number in range(3):
+            one.issue(username=f"user{number}", application="Outlook")
+    assert [message[0] for message in sent] == ["SELECT", "BEGIN"] * 3
 
 
 def test_a_head_behind_the_event_before_costs_no_message(
@@ -265,8 +494,6 @@ def test_other_sign_ins_between_do_not_count(registry: Registry, other: Registry
 
 def test_a_sign_in_waits_for_whoever_is_alone(registry: Registry, other: Registry, home: Home, between: Any):
     """It reads behind him, and is not repeated; if it cannot have its turn, it is refused as locked and nothing is done."""
-    from threading import Event, Thread
-
     inside, go_on = Event(), Event()
 
     def hold() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
         def __len__(self) -> int:
             """How many wait."""
+
+        def covers(self, session_id: str, used_at: int) -> bool:
+            """Whether a waiting use of the session makes one at that instant not due yet."""
 
         def shorten(self, lock_timeouts: int) -> None:
             """Write them in batches until the rest fits into another change, which waits so many timeouts. Raises as it would."""
@@ -143,11 +146,12 @@ class Installation:
         step: bool = False,
         completes: bool = True,
         sign_in: str | None = None,
+        revokes_all: bool = False,
         seals_late: bool = False,
     ) -> "Iterator[UnitOfWork]":
         """Change the registry: the whole block and its audit events, or nothing. The instant is taken inside the lock.
 
-        A `shared` change concerns one session or login, a `step` is one of many, and `sign_in` is a user: see `Store.change`. The number of that session,
+        A `shared` change concerns one session or login, a `step` is one of many, `sign_in` is a user, and `revokes_all` if it revokes everything: see `Store.change`. The number of that session,
         if it is there already, is `session`: no other change writes it from the instant on. A change that is not shared first writes
         the waiting uses, and, if it `completes`, completes a changeover that was interrupted afterwards. A shared change, and one that `seals_late`,
         appends its events and announces at its end: with its commit, if there is one event.
@@ -159,7 +163,13 @@ class Installation:
         if waiting is not None:
             waiting.shorten(lock_timeouts)
         with self.store.change(
-            timeout=timeout, lock_timeouts=lock_timeouts, synced=synced, shared=shared, step=step, sign_in=sign_in
+            timeout=timeout,
+            lock_timeouts=lock_timeouts,
+            synced=synced,
+            shared=shared,
+            step=step,
+            sign_in=sign_in,
+            revokes_all=revokes_all,
         ) as tx:
             # Taken inside the lock: two changes that wait get their instants in the order in which they happen. Shared changes wait
             # for each other at the session (decision 310).
@@ -194,6 +204,17 @@ class Installation:
         # with the turn from the beginning on: nothing comes between any more
         with self.change(actor, shared=True) as unit:
             return register(unit)
+
+    def revocation(
+        self, actor: str | None, revoke: "Callable[[UnitOfWork], Result]", *, is_everything: bool
+    ) -> "Result":
+        """Revoke sessions in a change of its own. `revoke` is called again if another change came between (decision 373)."""
+        change = partial(self.change, actor, lock_timeouts=URGENT_LOCK_TIMEOUTS, seals_late=True)
+        if is_everything:
+            with suppress(Overtaken), change(revokes_all=True) as unit:
+                return revoke(unit)
+        with change() as unit:
+            return revoke(unit)
 
     @contextmanager
     def snapshot(self, *, with_waiting_uses: bool = True) -> Iterator[tuple["View", int]]:

@@ -114,7 +114,7 @@ def _revoke_selection(
     max_affected: int | None,
     bound: "Bound | None",
 ) -> tuple[SessionFilter, RevokeOutcome]:
-    with installation.change(actor, lock_timeouts=URGENT_LOCK_TIMEOUTS, seals_late=True) as unit:
+    def revoke_selected(unit: UnitOfWork) -> tuple[SessionFilter, RevokeOutcome]:
         whole, not_found = with_whole_ids(unit.tx, selection)
         check_limit_of_filter(unit.tx, whole, unit.now, max_affected)
         if bound is not None:
@@ -123,6 +123,8 @@ def _revoke_selection(
         if _is_everything(whole):
             return whole, _close_open_revocation(unit, whole, outcome)
         return whole, _assign_revocation(unit, whole, *_with_counts(unit.tx, whole, outcome))
+
+    return installation.revocation(actor, revoke_selected, is_everything=_is_everything(selection))
 
 
 def check_target(selection: SessionFilter) -> None:

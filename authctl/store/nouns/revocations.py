@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from authctl.names import fold
 from authctl.store.nouns.reader import Reader, Writer
 from authctl.store.sql import rows
+from authctl.store.sql.tables import tables
 
 if TYPE_CHECKING:
     from authctl.model import SessionFilter
@@ -35,6 +36,19 @@ def _sources(dialect: "Dialect") -> str:
 
 def _by_criteria(dialect: "Dialect") -> str:
     return dialect.table("revocations", index="revocations_by_criteria")
+
+
+@cache
+def closing(dialect: "Dialect") -> str:
+    """The statement that closes the open revocation, with its instant, actor, note, folded note and selector; it gives the id."""
+    return (
+        "UPDATE revocations SET at = ?, actor = ?, note = ?, note_key = ?, selector = ?, everything = 1, by_criteria = 1,"
+        f" last_number = {_LAST_NUMBER} WHERE id = {tables(dialect).open_revocation} AND at IS NULL RETURNING id"
+    )
+
+
+OPEN_NEXT = "INSERT INTO revocations (at) VALUES (NULL)"
+"""Opens the next revocation, when the open one was closed."""
 
 
 class RevocationsReader(Reader):
@@ -98,14 +112,10 @@ class RevocationsWriter(Writer):
     def close_open_revocation(self, at: int, actor: str, note: str, selector: str) -> int:
         # decision 1: one row is closed and one is opened, however many sessions name them
 
-        sql = (
-            "UPDATE revocations SET at = ?, actor = ?, note = ?, note_key = ?, selector = ?, everything = 1,"
-            f" by_criteria = 1, last_number = {_LAST_NUMBER} WHERE id = {self.tables.open_revocation} AND at IS NULL RETURNING id"
-        )
-        closed = self.one_number(sql, (at, actor, note, fold(note), selector))
+        closed = self.one_number(closing(self.dialect), (at, actor, note, fold(note), selector))
         # The row is older than its note: the index passed its number while it was open and had none.
         self.add_note_to_search(closed, fold(note))
-        self.write_later("INSERT INTO revocations (at) VALUES (NULL)")
+        self.write_later(OPEN_NEXT)
         return closed
 
     def assign(self, selection: "SessionFilter", now: int, revocation_id: int) -> int:

@@ -15,7 +15,7 @@ from authctl.store.nouns.keys import KeysWriter
 from authctl.store.nouns.logins import LoginsWriter
 from authctl.store.nouns.outbox import OutboxWriter
 from authctl.store.nouns.profiles import ProfilesWriter
-from authctl.store.nouns.revocations import RevocationsWriter
+from authctl.store.nouns.revocations import OPEN_NEXT, RevocationsWriter, closing
 from authctl.store.nouns.sessions import SessionsWriter
 from authctl.store.nouns.users import UsersWriter
 from authctl.store.nouns.wipes import WipesWriter
@@ -23,8 +23,8 @@ from authctl.store.postgres.cleanup import CleanupWriter
 from authctl.store.postgres.connection import gate_key, let_take_time
 from authctl.store.postgres.dialect import POSTGRES
 from authctl.store.postgres.exchange import AtCommit, Statement
-from authctl.store.postgres.facts import READ_CLOCK
-from authctl.store.postgres.gate import CHECK_TURN, PLANS_OF_SIGN_INS, at_turn
+from authctl.store.postgres.facts import READ_CLOCK, SERVER_CLOCK, at_turn
+from authctl.store.postgres.gate import PLANS_OF_SIGN_INS
 from authctl.store.postgres.view import PostgresView
 from authctl.store.sql import rows
 from authctl.store.sql.tables import tables
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from authctl.model import AuditEvent, CachedLogin, Changeover, NewSession, ProfileSet, Session, User
+    from authctl.model import AuditEvent, CachedLogin, Changeover, NewSession, ProfileSet, Session, SessionFilter, User
     from authctl.model.audit import NewEvent, Place
     from authctl.store.postgres.connection import Connection
-    from authctl.store.postgres.facts import Facts, SignIn
+    from authctl.store.postgres.facts import Facts, Revocation, SignIn
     from authctl.store.protocol.backups import Carried
     from authctl.store.protocol.outbox import ReadSubscriptions
     from authctl.store.protocol.profiles import DeadlineChanges
@@ -74,6 +74,18 @@ The newest event is the first one of its index. A join by its number was planned
 _APPEND_AND_RECORD_TIME = f"WITH recorded AS ({_RECORD_TIME.replace('$1, $2', '$9, $10')}) {_APPEND}"
 """The same, and `_RECORD_TIME`: two changes that share a slot must take both behind the lock of the chain, in one order."""
 
+_APPEND_AND_TAKE_NUMBER = (
+    f"{_APPEND_AND_RECORD_TIME}, nextval('sessions_number_seq'), {SERVER_CLOCK}, greatest($9::bigint, $11::bigint)"
+)
+"""The same, with the number of the next session, the clock, and the recorded time as far as this change knows it (decision 374).
+
+The number is taken behind the gate: an import, which is alone, takes a range of numbers (decision 307).
+"""
+
+_parts = closing(POSTGRES).split("?")
+_CLOSE = "".join(f"{part}${place}" for place, part in enumerate(_parts[:-1], 1)) + _parts[-1]
+"""Closes the open revocation, as a statement of an exchange."""
+
 _FIND = (
     "SELECT seq, prev_hash, hash FROM audit_events"
     " WHERE seq > $1 AND subject = $2 AND at = $3 AND actor = $4 AND action = $5 AND detail = $6 AND note IS NOT DISTINCT FROM $7"
@@ -93,14 +105,14 @@ def _insertion(columns: tuple[str, ...]) -> str:
 
 
 @cache
-def _later_insertion(columns: tuple[str, ...], *, is_last: bool) -> str:
+def _later_insertion(columns: tuple[str, ...], *, is_last: bool, asks_user: bool = False) -> str:
     """The statement that registers a session with its number and its revocation.
 
-    The last one before the commit has two parameters more. It asks if the turn is still the one of the first, and then takes the
-    lock of the chain, whose key is the second.
+    The last one before the commit has two or three parameters more. It asks if the turn is still the one of the first, and the user of
+    the third is not disabled. Then it takes the lock of the chain, whose key is the second.
     """
-    *given, open_id, turn, chain = (f"${place}" for place in range(1, len(columns) + 5))
-    revocation = at_turn(f"{open_id}::bigint", turn) if is_last else open_id
+    *given, open_id, turn, chain, user_key = (f"${place}" for place in range(1, len(columns) + 6))
+    revocation = at_turn(f"{open_id}::bigint", turn, user_key if asks_user else None) if is_last else open_id
     locking = f" RETURNING pg_advisory_xact_lock({chain})" if is_last else ""
     return f"INSERT INTO sessions ({', '.join(columns)}, number, revocation_id) VALUES ({', '.join(given)}, {revocation}){locking}"
 
@@ -133,10 +145,12 @@ class PostgresChange(
         shared: bool,
         user_key: str | None = None,
         sign_in: "SignIn | None" = None,
+        revocation: "Revocation | None" = None,
     ) -> None:
         super().__init__(connection)
         self._user_key = user_key
         self._sign_in = sign_in
+        self._revocation = revocation
         self._is_numbered = sign_in is not None and sign_in.number is not None
         """Whether the number of the session is read already."""
         self._registration: Statement | None = None
@@ -207,8 +221,29 @@ class PostgresChange(
         super().save_subscriptions(read)
 
     def write_later(self, sql: str) -> None:
+        self._defer(Statement(sql))
+
+    def _defer(self, statement: Statement) -> None:
+        """Send a statement with the next one, before it."""
         connection = self.connection.connection
-        connection.deferred = (*connection.deferred, Statement(sql))
+        connection.deferred = (*connection.deferred, statement)
+
+    def count(self, selection: "SessionFilter", now: int, at_most: int | None = None) -> int:
+        read = self._revocation
+        # decision 373: shared changes remove no session, so that there is one at the turn, too
+        if read is not None and read.has_sessions and at_most == 1 and not selection.criteria():
+            return 1
+        return super().count(selection, now, at_most)
+
+    def close_open_revocation(self, at: int, actor: str, note: str, selector: str) -> int:
+        read = self._revocation
+        if read is None or read.open_revocation is None:
+            return super().close_open_revocation(at, actor, note, selector)
+        self._revocation = None  # it is closed once
+        # The turn is asked for before: the revocation that was read is still the open one.
+        self._defer(Statement(_CLOSE, (at, actor, note, fold(note), selector)))
+        self.write_later(OPEN_NEXT)
+        return read.open_revocation
 
     def set_recorded_time(self, at: int) -> None:
         self._recorded_time = None
@@ -216,14 +251,18 @@ class PostgresChange(
 
     def record_time(self, at: int) -> None:
         # decision 88: a leap from the first instant on is remembered, since 0 is that of an empty registry
-        leaps = 1 <= self.recorded_time() <= at - CLOCK_JUMP
+        recorded = self.recorded_time()
+        leaps = 1 <= recorded <= at - CLOCK_JUMP
         self._recorded_time = None
         connection = self.connection.connection
         later = Statement(_RECORD_TIME, (at, at if leaps else None))
         if connection.at_commit is None:
             connection.exchange(later)
             return
-        append = Statement(_APPEND_AND_RECORD_TIME, (*connection.at_commit.append.parameters, *later.parameters))
+        given = (*connection.at_commit.append.parameters, *later.parameters)
+        append = Statement(_APPEND_AND_RECORD_TIME, given)
+        if connection.keeping is not None:
+            append = Statement(_APPEND_AND_TAKE_NUMBER, (*given, recorded))
         connection.at_commit = connection.at_commit._replace(append=append)
 
     def add_session(self, session: "NewSession", revocation_id: int | None = None) -> "Session":
@@ -252,7 +291,9 @@ class PostgresChange(
     def user(self, username: str) -> "User | None":
         if self._sign_in is None or fold(username) != self._user_key:
             return super().user(username)
-        return None if self._sign_in.user[0] is None else rows.user(self._sign_in.user)
+        # where it is not read, the message asks whether that user is disabled: nothing else of it matters to a sign-in
+        is_known = self._sign_in.reckoned is None and self._sign_in.user[0] is not None
+        return rows.user(self._sign_in.user) if is_known else None
 
     def take_time(self) -> None:
         let_take_time(self.connection.connection)
@@ -319,10 +360,15 @@ class PostgresChange(
         if read is None or self._registration is None or not connection.asks_turn:
             return False
         *beginning, check, last = connection.deferred
-        if last is not self._registration or check.sql != CHECK_TURN:
+        if last is not self._registration or check != read.check:
             return False
-        given = (*last.parameters, read.turn, self._chain.parameters[0])
-        connection.deferred = (*beginning, Statement(_later_insertion(self._registered, is_last=True), given))
+        turn, *user = check.parameters
+        sql = _later_insertion(self._registered, is_last=True, asks_user=bool(user))
+        given = (*last.parameters, turn, self._chain.parameters[0], *user)
+        connection.deferred = (*beginning, Statement(sql, given))
+        # a pooler may go on with another server (see `look_up`)
+        if (read.is_frequent or read.reckoned is not None) and connection.prepare_threshold is not None:
+            connection.keeping = read
         return True
 
     def add_event(self, event: "AuditEvent") -> None:

@@ -11,6 +11,7 @@ from authctl.store.postgres.errors import LOCKED, is_lost
 from authctl.store.postgres.exchange import AtCommit, Row, Statement
 from authctl.store.postgres.facts import FIND_EVENT
 from authctl.store.postgres.gate import READ_ID, Entrance
+from authctl.store.postgres.kept_facts import KeptFacts, present
 from authctl.store.postgres.library import psycopg
 from authctl.store.postgres.recent_events import READ_HASHES, RecentEvents
 
@@ -129,8 +130,13 @@ def _commit_with(connection: Connection, last: AtCommit, recent: RecentEvents, *
     """Append the last event of a transaction, commit it and make it last, in one message to the server."""
     is_wanted = synced and recent.is_wanted()
     after = _FLUSH_AND_HASHES if is_wanted else _FLUSH if synced else _COUNT
+    sent = present()
     *_, appended, _, flushed = connection.exchange(*last.lock, last.append, Statement("COMMIT"), Statement(after))
-    connection.place = appended[0]
+    connection.place = appended[0][:3]
+    if connection.keeping is not None:
+        number, clock, recorded_time = appended[0][3:]
+        connection.clock.note(clock, sent, present())
+        connection.kept = KeptFacts(connection.keeping._replace(number=number), recorded_time)
     if is_wanted:
         recent.keep(flushed[0][-1])
 

@@ -9,6 +9,8 @@ from authctl.names import quoted
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.errors import DIVISION_BY_ZERO, READ_ONLY
 from authctl.store.postgres.exchange import TO_PRIMARY, AtCommit, Exchanges, Row, Statement
+from authctl.store.postgres.facts import SignIn
+from authctl.store.postgres.kept_facts import KeptFacts, ServerClock
 from authctl.store.postgres.library import psycopg
 
 if TYPE_CHECKING:
@@ -49,6 +51,12 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     known: Known | None = None
     """Facts that its look-ups have read. Another connection may be one to another server, after a failover that lost changes."""
     warnings: tuple[str, ...] = ()
+    keeping: SignIn | None = None
+    """The facts of the sign-in that is under way, if they are to be kept after its commit."""
+    kept: KeptFacts | None = None
+    """The facts of the last sign-in, for the next one."""
+    signed_in_at = 0
+    """When the last sign-in began, by `kept_facts.present`; 0 before the first one."""
 
     def execute(
         self, query: "Query", params: "Params | None" = None, *, prepare: bool | None = None, binary: bool = False
@@ -65,6 +73,11 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         """Keep the warnings of the server."""
         if (notice.sqlstate or "").startswith("01"):
             self.warnings = (*self.warnings, notice.message_primary or "")
+
+    @cached_property
+    def clock(self) -> ServerClock:
+        """The clock of the server, as sign-ins have noted it."""
+        return ServerClock()
 
     @cached_property
     def exchanges(self) -> Exchanges:

@@ -9,15 +9,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from time import monotonic, sleep
 from types import TracebackType
+from typing import NamedTuple
 
 from authctl.errors import RegistryLocked, RegistryUnavailable
+from authctl.store.postgres import early
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.commits import commit
 from authctl.store.postgres.connection import Connection, gate_key
 from authctl.store.postgres.errors import READ_ONLY, is_lost
-from authctl.store.postgres.exchange import Row, Statement
-from authctl.store.postgres.facts import READ_SIGN_IN, SignIn, sign_in
-from authctl.store.postgres.gate import CHECK_TURN, LANES, PLANS_OF_SIGN_INS, READ_ID, USUAL_PLANS, Entrance
+from authctl.store.postgres.exchange import Statement
+from authctl.store.postgres.facts import Revocation, SignIn
+from authctl.store.postgres.gate import LANES, PLANS_OF_SIGN_INS, READ_ID, USUAL_PLANS, Entrance
 from authctl.store.postgres.library import psycopg
 from authctl.store.postgres.recent_events import RecentEvents
 from authctl.store.postgres.rights import READ_AFTER_COMMIT, check_after_commit
@@ -87,6 +89,8 @@ class _Writer(SharedConnection):
     registry_id = ""
     sign_in: SignIn | None = None
     """The facts that were read for the sign-in that is under way."""
+    revocation: Revocation | None = None
+    """Those of the revocation of everything that is under way; None if it has its turn already."""
 
     def __init__(self, address: Address) -> None:
         super().__init__(address)
@@ -102,6 +106,18 @@ class _Writer(SharedConnection):
         # by the process of the server: the connections of all hosts are spread over the lanes
         self.lane = gate_key(self.registry_id, f"lane {connection.info.backend_pid % LANES}")
         _check_gate(connection, self.address)
+
+
+class _Purpose(NamedTuple):
+    """The kind of change that its caller wants."""
+
+    shared: bool
+    tries: bool
+    """Whether the gate is only tried."""
+    user_key: str | None
+    """The key of the user of a sign-in, which reads before its turn."""
+    revokes_all: bool
+    """Whether it is a revocation of everything, which does so, too."""
 
 
 class PostgresConnections:
@@ -151,6 +167,11 @@ class PostgresConnections:
         return self._writer.sign_in
 
     @property
+    def revocation(self) -> Revocation | None:
+        """The facts that a revocation of everything read before its turn; None in any other change."""
+        return self._writer.revocation
+
+    @property
     def recent_events(self) -> RecentEvents:
         """The events that a commit read last."""
         return self._writer.recent
@@ -186,8 +207,9 @@ class PostgresConnections:
         lock_timeouts: int = 1,
         synced: bool = True,
         user_key: str | None = None,
+        revokes_all: bool = False,
     ) -> Iterator[Connection]:
-        """A connection in a transaction that holds the gate; see `Store.change` for its errors."""
+        """A connection in a transaction that holds the gate, or takes it with its first statement; see `Store.change` for its errors."""
         self.check_usable()
         if not self._writer.lock.acquire(timeout=-1 if timeout is None else timeout):
             raise RegistryLocked("another thread is writing")
@@ -197,25 +219,27 @@ class PostgresConnections:
                 wait = self._lock_timeout * lock_timeouts if timeout is None else timeout
                 # decision 322: who waits in the queue of the gate keeps later changes of administrators waiting
                 tries = timeout is not None and (shared or timeout <= 0)
-                connection = self._begin(wait, shared=shared, tries=tries, user_key=user_key)
+                purpose = _Purpose(shared, tries, user_key, revokes_all and not tries)
+                connection = self._begin(wait, purpose)
                 try:
                     # A change of an administrator may have a statement that takes minutes.
-                    connection.patience = wait + LOOK_UP_SECONDS if shared else None
-                    yield connection
+                    connection.patience = wait + LOOK_UP_SECONDS if shared or connection.deferred else None
+                    with early.judged_again(connection, None if user_key is None else self._writer.sign_in):
+                        yield connection
                     commit(connection, self._writer, synced=synced)
                 finally:
                     _roll_back(connection, self._writer)
         finally:
             self._writer.lock.release()
 
-    def _begin(self, wait: float, *, shared: bool, tries: bool, user_key: str | None) -> Connection:
+    def _begin(self, wait: float, purpose: "_Purpose") -> Connection:
         """Begin to write when the gate is free, once more on a new connection if the server has changed its part."""
         for is_last in (False, True):
             connection = self._writer.connection()
             if not connection.is_idle or connection.deferred:
                 raise RuntimeError("a change was begun inside a change")
             try:
-                if self._enter(connection, wait, shared=shared, tries=tries, user_key=user_key):
+                if self._enter(connection, wait, purpose):
                     return connection
             except psycopg.Error as error:
                 # nothing was done yet: a server that became a standby, or that was started anew, is looked for once
@@ -228,15 +252,19 @@ class PostgresConnections:
             self._writer.drop()
         raise RegistryUnavailable(f"the registry at {self.address} was replaced while it was opened")
 
-    def _enter(self, connection: Connection, wait: float, *, shared: bool, tries: bool, user_key: str | None) -> bool:
+    def _enter(self, connection: Connection, wait: float, purpose: "_Purpose") -> bool:
         """Begin a transaction and take the gate; False if the registry there is another one than before."""
-        connection.last_event = connection.at_commit = connection.place = None
+        connection.last_event = connection.at_commit = connection.place = connection.keeping = None
+        self._writer.revocation = None
         connection.patience = wait + LOOK_UP_SECONDS
+        shared, tries = purpose.shared, purpose.tries
         entrance = Entrance(
             self._writer.key, max(_SHORTEST_WAIT, int(wait * 1000)), STALL_SECONDS[shared] * 1000, shared, tries
         )
-        if user_key is not None:
-            return self._enter_later(connection, entrance, user_key)
+        if purpose.user_key is not None:
+            return early.enter_to_sign_in(self._writer, connection, entrance, purpose.user_key)
+        if purpose.revokes_all and (is_same := early.enter_to_revoke(self._writer, connection, entrance)) is not None:
+            return is_same
         alone = () if tries else entrance.alone  # nothing is written before the gate is taken
         read_first = Statement(self._read_first[shared])
         _, locked, read, *_ = connection.exchange(*entrance.statements(read_first), *alone)
@@ -249,33 +277,7 @@ class PostgresConnections:
             locked, read = connection.exchange(entrance.lock, read_first)
         if tries and entrance.alone:
             connection.exchange(*entrance.alone)
-        return bool(read) and self._accept(connection, read[0])
-
-    def _enter_later(self, connection: Connection, entrance: Entrance, user_key: str) -> bool:
-        """Read for a sign-in before its turn, which comes with the first statement that it sends; as `_enter`."""
-        # decision 342: so the gate is held for no turn of the client
-        read_first = Statement(READ_SIGN_IN, (user_key, entrance.key))
-        (read,) = connection.exchange(read_first)
-        entrance = entrance._replace(lane=self._writer.lane)
-        if read and read[0][0] is None:  # behind whoever is alone, and waits for that
-            *_, read, _ = connection.exchange(*entrance.statements(read_first), Statement("COMMIT"))
-        if not read:
-            return False
-        self._writer.sign_in = found = sign_in(read[0])
-        if not self._accept(connection, found.facts):
-            return False
-        connection.deferred = (*entrance.beginning, Statement(CHECK_TURN, (found.turn,)))
-        connection.asks_turn = True
-        return True
-
-    def _accept(self, connection: Connection, read: Row) -> bool:
-        """Keep the facts that a change read first; False if they are those of another registry than before."""
-        if read[0] != self._writer.registry_id:
-            return False
-        check_open_version(read[1], self.address)
-        check_in_force(self.address, read[2:5])
-        connection.facts = read
-        return True
+        return bool(read) and early.accept(self._writer, connection, read[0])
 
     def close(self) -> None:
         """Close the connections; those of a parent process stay open."""

@@ -6,6 +6,8 @@ facts that it would read later, and a sign-in needs no message to the server for
 
 from typing import Any, NamedTuple
 
+from authctl.store import move_marks
+from authctl.store.postgres.exchange import Statement
 from authctl.store.sql import rows
 
 SERVER_CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
@@ -13,6 +15,26 @@ SERVER_CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 READ_CLOCK = f"SELECT {SERVER_CLOCK}, (SELECT max(seen_at) FROM clock)"
 """The clock of the server, and the recorded time."""
+
+_BY_KEY = '"only" = 1'
+"""The row of the registry. By its key: each change that is alone leaves a dead row, and the table has a page for every seven of them until it is vacuumed."""
+
+
+def at_turn(number: str, turn: str, user_key: str | None = None) -> str:
+    """The number, in SQL, if the change of a turn was the last one that held the gate alone, and that user, if one is named, is not disabled.
+
+    Else an error that ends the whole message.
+    """
+    others = (
+        ""
+        if user_key is None
+        else f" AND NOT EXISTS (SELECT 1 FROM users WHERE username_key = {user_key} AND disabled_at IS NOT NULL)"
+    )
+    return f"(SELECT {number} / (turn = {turn}::bigint{others})::integer FROM registry WHERE {_BY_KEY})"
+
+
+CHECK_TURN = f"SELECT {at_turn('1', '$1')}"
+CHECK_TURN_AND_USER = f"SELECT {at_turn('1', '$1', '$2')}"
 
 _KEPT = "g.id, (SELECT version FROM schema_version), g.moved_to, g.moving_to, g.arriving_from"
 _FACTS = (
@@ -25,16 +47,23 @@ _FACTS = (
 _FROM = "FROM registry AS g LEFT JOIN changeover AS c ON c.only = g.only"
 
 READ_FACTS = {
-    True: f"SELECT {_FACTS} {_FROM}",
-    False: f"SELECT {_FACTS}, EXISTS (SELECT 1 FROM continuity), s.digest, s.content {_FROM} LEFT JOIN subscriptions AS s ON TRUE",
+    True: f"SELECT {_FACTS} {_FROM} WHERE g.{_BY_KEY}",
+    False: f"SELECT {_FACTS}, EXISTS (SELECT 1 FROM continuity), s.digest, s.content {_FROM} LEFT JOIN subscriptions AS s ON TRUE WHERE g.{_BY_KEY}",
 }
 """The facts of a change, by whether it is shared. One that is alone learns more that only it may change."""
+READ_REVOCATION = (
+    "SELECT pg_try_advisory_xact_lock_shared($1), g.turn, (SELECT id FROM revocations WHERE at IS NULL), EXISTS (SELECT 1 FROM sessions),"
+    f" {READ_FACTS[False].removeprefix('SELECT ')}"
+)
+"""The facts of a revocation of everything, read before its turn (decision 373); the first is false where the gate is taken or waited for alone."""
+_MARKS_WIDTH = len(move_marks.COLUMNS.split(", "))
 _PROFILES_WIDTH = 1 + len(rows.CHANGEOVER.split(", "))
 
 READ_SIGN_IN = (
     "SELECT CASE WHEN pg_try_advisory_xact_lock_shared($2) THEN nextval('sessions_number_seq') END,"
     " (SELECT id FROM revocations WHERE at IS NULL), g.turn,"
     f" {', '.join(f'u.{column}' for column in rows.USER.split(', '))}, {_FACTS} {_FROM} LEFT JOIN users AS u ON u.username_key = $1"
+    f" WHERE g.{_BY_KEY}"
 )
 """The facts of a sign-in of that user, read before its turn (decision 342); without a number where the gate is taken or waited for alone.
 
@@ -136,6 +165,45 @@ class SignIn(NamedTuple):
     """The columns of `rows.USER`; all None for a user without a row."""
     facts: tuple[Any, ...]
     """The columns of `READ_FACTS` of a shared change."""
+    is_frequent: bool = False
+    """Whether another one came not long before on the same connection. The number of the next session is then taken with this one."""
+    reckoned: int | None = None
+    """The clock of the server as it was reckoned; None where all of this was read for this sign-in."""
+    read_at: int = 0
+    """When the facts were read, by `kept_facts.present`."""
+    user_key: str = ""
+    """The user. If the rest was reckoned, the message asks whether that user is disabled, and `user` is none of these facts."""
+
+    @property
+    def check(self) -> Statement:
+        """The statement that asks at the turn whether the facts still hold."""
+        if self.reckoned is None:
+            return Statement(CHECK_TURN, (self.turn,))
+        return Statement(CHECK_TURN_AND_USER, (self.turn, self.user_key))
+
+
+class Revocation(NamedTuple):
+    """The row of `READ_REVOCATION`."""
+
+    turn: int
+    """The transaction that held the gate alone before."""
+    open_revocation: int | None
+    """The revocation to close; None in a registry that is damaged."""
+    has_sessions: bool
+    facts: tuple[Any, ...]
+    """The columns of `READ_FACTS` of a change that is alone."""
+
+
+def with_times(row: tuple[Any, ...], clock: int, recorded_time: int) -> tuple[Any, ...]:
+    """A row of `READ_FACTS` with another clock and recorded time."""
+    place = Facts._fields.index("clock") + _MARKS_WIDTH
+    return (*row[:place], clock, recorded_time, *row[place + 2 :])
+
+
+def revocation(row: tuple[Any, ...]) -> Revocation | None:
+    """The revocation of a row; None where the gate was not free."""
+    is_free, turn, open_revocation, has_sessions, *rest = row
+    return Revocation(turn, open_revocation, has_sessions, tuple(rest)) if is_free else None
 
 
 def sign_in(row: tuple[Any, ...]) -> SignIn:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from authctl.store.move_marks import COLUMNS as MARKS
 from authctl.store.postgres.connection import BEGIN
 from authctl.store.postgres.exchange import Statement
+from authctl.store.postgres.facts import SERVER_CLOCK
+from authctl.store.postgres.kept_facts import LONGEST
 from authctl.store.postgres.upgrades import TAKE_TURN
 
 READ_ID = f"SELECT id, (SELECT version FROM schema_version), {MARKS} FROM registry"
@@ -38,19 +40,18 @@ LANES = 8
 """How many sign-ins are behind the gate at once; the others wait before it, where they keep no change of an administrator waiting."""
 
 
+_CHECK_CLOCK = f"1 / (abs({SERVER_CLOCK} - $5::bigint) < {LONGEST})::integer, "
+"""An error if an instant that was reckoned is far from the clock of the server (decision 374)."""
+
+
 @cache
-def _taking(function: str, *, has_lane: bool) -> str:
-    """The statement that limits the waits of a transaction, and then takes the gate; its last column says whether it did."""
+def _taking(function: str, *, has_lane: bool, has_instant: bool) -> str:
+    """The statement that limits the waits of a transaction, and then takes the gate; its last column says whether it did.
+
+    An instant is asked for first, so that no wait comes before.
+    """
     lane = "pg_advisory_xact_lock($4), " if has_lane else ""
-    return f"SELECT {_SET}, {lane}{function}($3)"
-
-
-def at_turn(number: str, turn: str) -> str:
-    """The number, in SQL, if the change of a turn was the last one that held the gate alone; else an error that ends the whole message."""
-    return f"(SELECT {number} / (turn = {turn}::bigint)::integer FROM registry)"
-
-
-CHECK_TURN = f"SELECT {at_turn('1', '$1')}"
+    return f"SELECT {_CHECK_CLOCK if has_instant else ''}{_SET}, {lane}{function}($3)"
 
 
 class Entrance(NamedTuple):
@@ -67,6 +68,8 @@ class Entrance(NamedTuple):
     """Whether the gate is only tried."""
     lane: int | None = None
     """The key of the lock that is taken first, which few sign-ins share; None without one."""
+    instant: int | None = None
+    """The clock of the server as a sign-in has reckoned it; None where it was read. Only with a lane."""
 
     @property
     def function(self) -> str:
@@ -76,9 +79,9 @@ class Entrance(NamedTuple):
     @property
     def beginning(self) -> Sequence[Statement]:
         """The statements that begin the transaction, and take the gate."""
-        sql = _taking(self.function, has_lane=self.lane is not None)
-        lane = () if self.lane is None else (self.lane,)
-        return (_BEGIN, Statement(sql, (str(self.wait), str(self.stall), self.key, *lane)))
+        sql = _taking(self.function, has_lane=self.lane is not None, has_instant=self.instant is not None)
+        more = () if self.lane is None else (self.lane,) if self.instant is None else (self.lane, self.instant)
+        return (_BEGIN, Statement(sql, (str(self.wait), str(self.stall), self.key, *more)))
 
     def statements(self, read: Statement) -> Sequence[Statement]:
         """The same, and one that reads something behind the gate."""

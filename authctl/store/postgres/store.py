@@ -67,15 +67,28 @@ class PostgresStore:
         shared: bool = False,
         step: bool = False,
         sign_in: str | None = None,
+        revokes_all: bool = False,
     ) -> Iterator[PostgresChange]:
         del step  # the server copies its log by itself
         user_key = None if sign_in is None else fold(sign_in)
         with self._connections.writer(
-            shared=shared, timeout=timeout, lock_timeouts=lock_timeouts, synced=synced, user_key=user_key
+            shared=shared,
+            timeout=timeout,
+            lock_timeouts=lock_timeouts,
+            synced=synced,
+            user_key=user_key,
+            revokes_all=revokes_all,
         ) as connection:
             begun = monotonic()
             read = None if user_key is None else self._connections.sign_in
-            change = PostgresChange(connection, facts(connection.facts), shared=shared, user_key=user_key, sign_in=read)
+            change = PostgresChange(
+                connection,
+                facts(connection.facts),
+                shared=shared,
+                user_key=user_key,
+                sign_in=read,
+                revocation=self._connections.revocation,
+            )
             yield change
         change.held_seconds = monotonic() - begun
 

@@ -1,0 +1,63 @@
+"""Sign-ins that follow each other on one connection: the facts of one serve for the next one, which is a single message to the server.
+
+Only changes that are alone alter what a sign-in judges by, and it asks at its turn whether one came between. Four things are left:
+whether its user is disabled, the clock, the recorded time, and the number of its session (decision 374).
+"""
+
+from time import monotonic_ns
+from typing import NamedTuple
+
+from authctl.store.postgres.facts import SignIn, facts, with_times
+
+LONGEST = 1_000_000
+"""How long the facts that were read for a sign-in serve for later ones, in microseconds. It is also the limit for the error of an instant.
+
+So a sign-in can be so much behind what another host has recorded, if that has a clock of its own.
+"""
+
+_DRIFT = 1_000
+"""Two clocks that are being set right gain a microsecond on each other in so many: 500 each in a million at the most."""
+
+
+def present() -> int:
+    """The clock of this host that is never set, in microseconds."""
+    return monotonic_ns() // 1_000
+
+
+class ServerClock:
+    """The clock of a server, reckoned from its answers with the clock of this host, and never ahead of it."""
+
+    def __init__(self) -> None:
+        self._ahead: int | None = None
+        self._noted_at = 0
+
+    def note(self, of_server: int, sent: int, received: int) -> None:
+        """Note an instant of the server that was read between two instants of this host: when the message was sent, and answered."""
+        least = of_server - received
+        if self._ahead is not None:
+            least = max(least, self._ahead - (received - self._noted_at) // _DRIFT)
+        # not beyond what the last answer allows: the clock of the server may have been set back
+        self._ahead, self._noted_at = min(least, of_server - sent), received
+
+    def at(self, instant: int) -> int | None:
+        """The clock of the server at an instant of this host; None if nothing was noted."""
+        return None if self._ahead is None else instant + self._ahead
+
+
+class KeptFacts(NamedTuple):
+    """The facts of the last sign-in, which was committed at their turn."""
+
+    read: SignIn
+    """With the number of the next session."""
+    recorded_time: int
+
+    def again(self, instant: int, clock: ServerClock) -> SignIn | None:
+        """The facts of a sign-in at an instant of this host; None if they have to be read."""
+        now = clock.at(instant)
+        if now is None or instant - self.read.read_at >= LONGEST or self.recorded_time > now:
+            return None
+        end = facts(self.read.facts).end_of_disabling
+        # another sign-in may have recorded that end, which is no change that is alone
+        if end is not None and end <= now:
+            return None
+        return self.read._replace(facts=with_times(self.read.facts, now, self.recorded_time), reckoned=now)
