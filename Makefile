@@ -93,17 +93,17 @@ bench: $(VENV)/ready .venv-peers/ready ## every ratio beside what is owed, at si
 	$(BENCH)/startup.py
 	$(BENCH)/verify.py 100000
 	$(BENCH)/lists.py 10000 100000
-	$(BENCH)/nearest.py 10000 100000
-	$(BENCH)/console.py 100000
+	$(BENCH)/nearest.py 100000
+	$(BENCH)/console.py 50000
 	$(BENCH)/writes.py 10000 100000
 	$(BENCH)/bulk.py 50000
-	$(BENCH)/imports.py 20000
+	$(BENCH)/imports.py 10000
 	$(BENCH)/growth.py 10000 50000
 	$(BENCH)/disk.py 50000
-	$(BENCH)/peers.py 8000
-	$(BENCH)/continuity.py 20000
-	$(BENCH)/door.py 20000
-	$(BENCH)/delivering.py 20000 200000
+	$(BENCH)/peers.py 5000
+	$(BENCH)/continuity.py 10000
+	$(BENCH)/door.py 10000
+	$(BENCH)/delivering.py 10000 100000
 
 bench-full: $(VENV)/ready .venv-peers/ready ## the same at a million and at ten million, into docs/benchmarks.md
 	mkdir -p .bench && rm -f .bench/results.jsonl

@@ -18,7 +18,7 @@ from authctl import Registry, SessionFilter
 from authctl.store.sqlite.library import sqlite3
 
 PAGE = 50
-ROUNDS = 15
+ROUNDS = 9
 KIND = "application"
 INDEXES = {
     "all": "SELECT * FROM sessions INDEXED BY sessions_by_use WHERE kind = 'application' ORDER BY last_used_at DESC LIMIT 50",

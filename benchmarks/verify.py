@@ -25,8 +25,8 @@ from authctl import Registry, TokenInvalid
 from authctl.store.sqlite.library import sqlite3
 
 TOKENS = 1_000
-ROUNDS = 15
-STORM_SECONDS = 5.0
+ROUNDS = 9
+STORM_SECONDS = 2.0
 
 
 def active_numbers(population: Population, registry: Registry, wanted: int) -> list[int]:

@@ -395,6 +395,29 @@ def test_a_use_that_comes_in_a_pause_of_the_thread_does_not_wake_it(
     assert registry.count(SessionFilter(used_since=registry.now())) == len(tokens)
 
 
+def test_a_verification_beside_a_waiting_use_of_its_session_asks_for_that_alone(
+    install: Install, home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    """Until the use is written, it is due at each verification: that calls two functions more than one that is not due."""
+    registry = install(THREE_HOURS)
+    token = registry.issue(username="alice", application="Outlook").access_token
+    delay_thread(monkeypatch)
+
+    def calls() -> int:
+        made: list[str] = []
+        sys.setprofile(lambda frame, event, _: made.append(frame.f_code.co_name) if event == "call" else None)
+        registry.verify(token)
+        sys.setprofile(None)
+        return len([name for name in made if name not in {"mint", "__fspath__", "__str__"}])
+
+    registry.verify(token)
+    before = calls()
+    clock.forward(hours=1)
+    with locked(home):
+        registry.verify(token)
+        assert calls() == before + 2
+
+
 @pytest.mark.parametrize(("seconds", "times"), [(3_600.0, 1), (0.0, 20)])
 def test_the_profiles_for_waiting_uses_are_read_once_in_a_while(
     install: Install, home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, seconds: float, times: int

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
         def __len__(self) -> int:
             """How many wait."""
 
+        def covers(self, session_id: str, used_at: int) -> bool:
+            """Whether a waiting use of the session makes one at that instant not due yet."""
+
         def shorten(self, lock_timeouts: int) -> None:
             """Write them in batches until the rest fits into another change, which waits so many timeouts. Raises as it would."""
 

@@ -85,11 +85,16 @@ def _record_use(installation: Installation, session: Session) -> bool:
     reason is left out. No use is synced: after a power cut a session ends sooner.
     """
     # decisions 106 and 155: a use is not synced, and never waits for another writer
+    # Close to its deadline a waiting use could come too late: the session would expire although it is in use.
+    is_urgent = session.ends_at - session.read_at <= _URGENT
+    waiting = installation.waiting_uses
+    # One use of a session in its interval is enough: it is due in the row until the waiting one is written. Asked first, since
+    # until then each verification of the session comes here.
+    if waiting is not None and not is_urgent and waiting.covers(session.id, session.read_at):
+        return False
     from authctl.registry.tokens import uses
 
     use = uses.Use(session.number, session.id, session.generation, session.read_at)
-    # Close to its deadline a waiting use could come too late: the session would expire although it is in use.
-    is_urgent = session.ends_at - use.used_at <= _URGENT
     if not is_urgent and (installation.waiting_uses or not installation.single_uses.take()):
         return _wait(installation, session, use)
     try:
@@ -109,8 +114,11 @@ def _wait(installation: Installation, session: Session, use: "Use") -> bool:
     from authctl.registry.tokens.waiting_uses import waiting_uses
 
     waiting = waiting_uses(installation)
-    # One use of a session in its interval is enough: it is due in the row until the waiting one is written.
-    profile = None if waiting.covers(use) else waiting.profiles().ruling(session.profile, session.number)
+    profile = (
+        None
+        if waiting.covers(use.session_id, use.used_at)
+        else waiting.profiles().ruling(session.profile, session.number)
+    )
     if profile is not None:
         waiting.add(use, deadlines_after_use(profile, session, use.used_at).use_due_at)
     return False

@@ -86,10 +86,10 @@ class WaitingUses:
             self._profiles_until = now + PROFILES_SECONDS
         return self._profiles
 
-    def covers(self, use: "Use") -> bool:
-        """Whether a waiting use of the same session makes this one not due yet."""
-        latest = self._latest.get(use.session_id)
-        return latest is not None and use.used_at < latest[1]
+    def covers(self, session_id: str, used_at: int) -> bool:
+        """Whether a waiting use of the session makes one at that instant not due yet."""
+        latest = self._latest.get(session_id)
+        return latest is not None and used_at < latest[1]
 
     def add(self, use: "Use", next_due_at: int) -> None:
         """Keep a use until it can be written; `next_due_at` is when the next use of the session is due."""
