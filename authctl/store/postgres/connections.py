@@ -109,7 +109,7 @@ class _Writer(SharedConnection):
 
 
 class _Purpose(NamedTuple):
-    """What a change is to be."""
+    """The kind of a change, and how it takes its turn."""
 
     shared: bool
     tries: bool
