@@ -6,6 +6,9 @@ POSTGRES_TESTS := tests/test_postgres_*.py tests/test_escapes.py
 # what was written for any store, on PostgreSQL
 ON_POSTGRES := tests/test_store_contract.py tests/test_scenarios_*.py tests/test_shared_changes.py
 
+# histories of a size that fits, since each makes a database
+MORE := AUTHCTL_MACHINE_EXAMPLES=20 AUTHCTL_RESTORE_EXAMPLES=10 AUTHCTL_HISTORIES_EXAMPLES=20 AUTHCTL_PAGES_EXAMPLES=30
+
 .PHONY: postgres-more console check quick test storm fuzz fuzz-door histories delivery-histories histories-mutants crash ldap real-systems door current-sqlite postgres postgres-storm postgres-hosts postgres-cluster bench bench-postgres bench-since bench-imports bench-full peers demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
@@ -70,10 +73,8 @@ postgres: $(VENV)/ready ## registries in a real PostgreSQL, where one can be had
 	tests/install_postgres.sh $(BIN)/python && $(BIN)/python -m pytest -q -rs $(POSTGRES_TESTS) && \
 		AUTHCTL_TEST_STORE=postgres $(BIN)/python -m pytest -q -rs $(ON_POSTGRES) || [ $$? = 77 ]
 
-postgres-more: $(VENV)/ready ## more tests of any store on PostgreSQL, which take longer
-	tests/install_postgres.sh $(BIN)/python && AUTHCTL_TEST_STORE=postgres AUTHCTL_MACHINE_EXAMPLES=20 $(BIN)/python -m pytest -q -rs \
-		tests/test_backups.py tests/test_restore.py tests/test_lifetimes_machine.py tests/test_terminal.py tests/test_imports.py tests/test_undo.py tests/test_late_sign_ins.py \
-		tests/test_bad_listings.py tests/test_restore_machine.py tests/test_disabled_until.py tests/test_delivering.py || [ $$? = 77 ]
+postgres-more: $(VENV)/ready ## all tests whose store is chosen by the parameter, on PostgreSQL; an hour and more
+	tests/install_postgres.sh $(BIN)/python && AUTHCTL_TEST_STORE=postgres AUTHCTL_TEST_EVERY_COMMAND=1 $(MORE) $(BIN)/python -m pytest -q tests || [ $$? = 77 ]
 
 postgres-storm: $(VENV)/ready ## processes of three hosts on one PostgreSQL for two minutes: nothing escapes, and wrong schemes are noticed
 	tests/install_postgres.sh $(BIN)/python && AUTHCTL_ESCAPE_SECONDS=120 $(BIN)/python -m pytest -q -rs -s tests/test_escapes.py || [ $$? = 77 ]

@@ -23,6 +23,9 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 WEEK = 7 * DAY
 
+CLOCK_JUMP = 7 * 31 * DAY
+"""The least distance between two recorded times that counts as a leap: the clock may have been wrong."""
+
 # decision 2: an instant like any other, so that every comparison is one comparison
 NEVER = 253_402_300_800 * SECOND
 """The instant, and the length of time, that never comes: 10000-01-01T00:00:00Z."""

@@ -29,11 +29,13 @@ from authctl.cli.app import app, run
 from authctl.registry.tokens import reader
 from authctl.registry_locations import Location
 from authctl.store.sqlite.library import sqlite3
-from tests import places
+from tests import places, succeeded_commands
 from tests.installations import make_installation
+from tests.left_out import why_left_out
 from tests.new_places import installed_at, new_place  # noqa: F401  # fixtures, for every test
 from tests.postgres_homes import home_on_server  # noqa: F401  # a fixture, for every test
 from tests.postgres_server import postgres_server, postgres_url  # noqa: F401  # fixtures, for every test
+from tests.prepared_databases import prepared_database, prepared_url  # noqa: F401  # likewise
 from tests.stores import make_store, store  # noqa: F401  # likewise
 from tests.two_hosts import hosts  # noqa: F401  # likewise
 
@@ -117,10 +119,13 @@ PlaceOf = Callable[[Path], Location]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def server_of_registries(request: pytest.FixtureRequest) -> None:
+def server_of_registries(request: pytest.FixtureRequest) -> Iterator[None]:
     """The server of the registries, where AUTHCTL_TEST_STORE=postgres asks for one."""
-    if places.ON_POSTGRES:
-        places.use_server(request.getfixturevalue("postgres_server"))
+    if not places.ON_POSTGRES:
+        yield
+        return
+    with places.on_server(*map(request.getfixturevalue, ("postgres_server", "prepared_database"))):
+        yield
 
 
 @pytest.fixture
@@ -139,11 +144,25 @@ def place_of() -> Iterator[PlaceOf]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out on PostgreSQL, visibly, the tests that look into the file of a registry."""
-    skip = pytest.mark.skip(reason="looks into the file of a registry")
+    """Leave out on PostgreSQL, visibly, the tests of `tests/left_out.py`, and those that look into the file of a registry."""
     for item in items if places.ON_POSTGRES else ():
-        if item.get_closest_marker("in_a_file"):
-            item.add_marker(skip)
+        reason = why_left_out(item.path)
+        if reason is None and item.get_closest_marker("in_a_file"):
+            reason = "looks into the file of a registry"
+        if reason is not None:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Fail a run that was asked for every command, and in which one never succeeded."""
+    if succeeded_commands.IS_ASKED and (missing := succeeded_commands.missing(every_command())):
+        terminalreporter.write_line(f"commands that never succeeded: {', '.join(missing)}", red=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The exit code of such a run."""
+    if succeeded_commands.IS_ASKED and session.exitstatus == 0 and succeeded_commands.missing(every_command()):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 Install = Callable[..., Registry]
@@ -242,6 +261,7 @@ def authctl(home: Path, monkeypatch: pytest.MonkeyPatch, place_of: PlaceOf) -> A
             for name, stream in streams.items():
                 patch.setattr(sys, name, stream)
             code = run(arguments)
+        succeeded_commands.remember(arguments, code)
         said = []
         for name in ("stdout", "stderr"):
             streams[name].flush()
@@ -309,7 +329,9 @@ def on_terminal(home: Path, place_of: PlaceOf) -> OnTerminal:
             if waiting and seen.rstrip(b"\r\n").endswith((b": ", b"] ", b":", b"]")) and not seen.endswith(b"\n"):
                 os.write(controller, waiting.pop(0).encode() + b"\n")
         os.close(controller)
-        return Screen(process.wait(10), seen.decode().replace("\r\n", "\n"))
+        code = process.wait(10)
+        succeeded_commands.remember(arguments, code)
+        return Screen(code, seen.decode().replace("\r\n", "\n"))
 
     return run
 

@@ -3,18 +3,19 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from authctl.registry_locations import Location
 from authctl.store.sqlite.library import sqlite3
 from tests.postgres_server import Server
+from tests.prepared_databases import SCHEMA, name_of
 
 ON_POSTGRES = os.environ.get("AUTHCTL_TEST_STORE") == "postgres"
 """Whether registries of tests are in PostgreSQL."""
 
-_servers: list[Server] = []
+_servers: list[tuple[Server, str]] = []
 _databases: dict[str, ExitStack] = {}
 _of_home: dict[Path, str] = {}
 
@@ -25,9 +26,13 @@ def environment() -> dict[str, str]:
     return {"AUTHCTL_REGISTRY": found} if found else {}
 
 
-def use_server(server: Server) -> None:
-    """Make databases on that server from now on."""
-    _servers[:] = [server]
+@contextmanager
+def on_server(server: Server, prepared: str) -> Iterator[None]:
+    """Make databases on that server meanwhile, as copies of the one with that name (`tests/prepared_databases.py`)."""
+    _servers[:] = [(server, prepared)]
+    yield
+    for database in _databases.values():
+        database.close()
 
 
 def place_in(home: Path) -> Location:
@@ -36,8 +41,26 @@ def place_in(home: Path) -> Location:
         return home / "registry.db"
     if home in _of_home:
         return _of_home[home]
+    server, prepared = _servers[0]
+    return _keep(home, server.fresh_database(copy_of=prepared))
+
+
+def named(home: Path) -> tuple[str, ...]:
+    """The option that names the registry of a home to a command, where that is not the file in it."""
+    return ("--registry", str(place_in(home))) if ON_POSTGRES else ()
+
+
+def copy_home(home: Path, copy: Path) -> None:
+    """Copy a home with its registry, which nobody has open."""
+    shutil.copytree(home, copy)
+    if ON_POSTGRES:
+        _keep(copy, _servers[0][0].fresh_database(copy_of=name_of(_of_home[home])))
+
+
+def _keep(home: Path, made: AbstractContextManager[str]) -> str:
+    """Keep a new database as that of a home."""
     database = ExitStack()
-    address = database.enter_context(_servers[0].fresh_database())
+    address = database.enter_context(made)
     _of_home[home] = address
     _databases[address] = database
     return address
@@ -53,6 +76,7 @@ def is_there(home: Path) -> bool:
 def take_away(home: Path) -> None:
     """Remove the registry of a home, as an accident does."""
     if ON_POSTGRES:
+        change_in(home, f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
         change_in(home, "DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE EXTENSION pg_trgm")
         return
     for name in ("registry.db", "registry.db-wal", "registry.db-shm"):
@@ -87,7 +111,7 @@ def put_in(home: Path, file: Path) -> None:
 def damage(home: Path) -> None:
     """Damage a registry so that it cannot be read."""
     if ON_POSTGRES:
-        change_in(home, "ALTER TABLE audit_events DROP COLUMN detail")
+        change_in(home, "ALTER TABLE audit_events DROP COLUMN detail; ALTER TABLE registry DROP COLUMN moves")
         return
     for name in ("registry.db-wal", "registry.db-shm"):
         (home / name).unlink(missing_ok=True)
@@ -108,10 +132,30 @@ def tamper(home: Path, sql: str) -> None:
     """Change the audit log of a registry by hand, as its owner can."""
     if ON_POSTGRES:
         on, off = (f"ALTER TABLE audit_events {word} TRIGGER USER" for word in ("ENABLE", "DISABLE"))
-        rights = ("GRANT UPDATE ON audit_events TO CURRENT_USER", "REVOKE UPDATE ON audit_events FROM CURRENT_USER")
-        change_in(home, "; ".join((off, rights[0], sql, rights[1], on)))
+        give, take = (
+            f"{word} CURRENT_USER"
+            for word in ("GRANT UPDATE, DELETE ON audit_events TO", "REVOKE UPDATE, DELETE ON audit_events FROM")
+        )
+        change_in(home, f"{off}; {give}; {sql}; {take}; {on}")
     else:
-        change_in(home, f"DROP TRIGGER IF EXISTS audit_events_no_update; {sql}")
+        triggers = ("next", "no_update", "no_delete")
+        change_in(home, "; ".join((*(f"DROP TRIGGER IF EXISTS audit_events_{name}" for name in triggers), sql)))
+
+
+@contextmanager
+def refused_updates(home: Path, table: str) -> Iterator[None]:
+    """The database refuses to change any row of a table meanwhile."""
+    event = f"BEFORE UPDATE ON {table}"
+    if ON_POSTGRES:
+        body = "BEGIN RAISE EXCEPTION ''refused''; END"
+        change_in(home, f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS '{body}'")
+        change_in(home, f"CREATE TRIGGER refusal {event} FOR EACH ROW EXECUTE FUNCTION refuse()")
+        yield
+        change_in(home, f"DROP TRIGGER refusal ON {table}; DROP FUNCTION refuse()")
+    else:
+        change_in(home, f"CREATE TRIGGER refusal {event} BEGIN SELECT RAISE(ABORT, 'refused'); END")
+        yield
+        change_in(home, "DROP TRIGGER refusal")
 
 
 def ask(home: Path, sql: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -121,6 +165,12 @@ def ask(home: Path, sql: str, parameters: tuple[Any, ...] = ()) -> list[tuple[An
         rows = cursor.fetchall() if cursor.description else []
         connection.commit()
         return list(rows)
+
+
+def add_event(home: Path, event: tuple[Any, ...]) -> None:
+    """Write an audit event by hand, the next one of the log; its values are in the order of the columns."""
+    values = (*event, "") if ON_POSTGRES else event  # on a server the last one is the text for searches
+    ask(home, f"INSERT INTO audit_events VALUES ({', '.join('?' * len(values))})", values)
 
 
 def rows_in(home: Path, sql: str) -> list[dict[str, Any]]:

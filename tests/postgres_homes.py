@@ -10,9 +10,9 @@ from authctl.settings import Home, find_home
 
 
 @pytest.fixture
-def home_on_server(tmp_path: Path, postgres_url: str) -> Home:
-    """A new installation with the default profiles; its folder is `tmp_path / "home"`, its registry `postgres_url`."""
-    home = find_home(tmp_path / "home", postgres_url)
+def home_on_server(tmp_path: Path, prepared_url: str) -> Home:
+    """A new installation with the default profiles; its folder is `tmp_path / "home"`, its registry `prepared_url`."""
+    home = find_home(tmp_path / "home", prepared_url)
     raw = profiles.DEFAULT_FILE.encode()
     create(home, profiles.read(raw, "profiles.yaml"), raw, actor="founder")
     return home

@@ -171,13 +171,13 @@ class Server:
             standby.stop()
 
     @contextmanager
-    def fresh_database(self, owner: str = "registrar") -> Iterator[str]:
-        """The address of an empty database whose owner is no superuser. It is dropped at the end."""
+    def fresh_database(self, owner: str = "registrar", copy_of: str = "template0") -> Iterator[str]:
+        """The address of an empty database whose owner is no superuser, or of a copy. It is closed at the end."""
         name = f"registry_{next(_numbers)}"
         if not self.execute(f"SELECT 1 FROM pg_roles WHERE rolname = '{owner}'"):
             self.execute(f"CREATE ROLE {owner} LOGIN")
         self.execute(
-            f"CREATE DATABASE {name} OWNER {owner} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'"
+            f"CREATE DATABASE {name} OWNER {owner} TEMPLATE {copy_of} ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'"
         )
         self.execute(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
         try:

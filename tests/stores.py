@@ -20,7 +20,10 @@ fresh_folders = numbers()
 @pytest.fixture(params=["sqlite", "postgresql"])
 def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
     """Makes empty stores, each in a file or in a database of its own."""
-    server = request.getfixturevalue("postgres_server") if request.param == "postgresql" else None
+    on_server = request.param == "postgresql"
+    server, prepared = (
+        map(request.getfixturevalue, ("postgres_server", "prepared_database")) if on_server else (None, "")
+    )
 
     @contextmanager
     def in_file() -> Iterator[Path]:
@@ -30,7 +33,7 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
 
     @contextmanager
     def made() -> Iterator[Store]:
-        with server.fresh_database() if server else in_file() as place:
+        with server.fresh_database(copy_of=prepared) if server else in_file() as place:
             with create_store(place, "0" * 16, DEFAULTS):
                 pass
             with closing(open_store(place)) as store:

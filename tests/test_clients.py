@@ -1,7 +1,6 @@
 """Clients of the door: rights and secrets, the commands, restores, and the lag that a revocation names."""
 
 import json
-from contextlib import closing
 
 import pytest
 
@@ -11,7 +10,7 @@ from authctl.model import EventFilter
 from authctl.registry.backups import restore
 from authctl.registry.clients import is_secret_of
 from authctl.settings import find_home
-from authctl.store.sqlite.library import sqlite3
+from tests import places
 
 
 def add(registry, name="shop", **options):
@@ -114,7 +113,7 @@ def test_the_store_finds_a_client_as_it_is_at_each_moment(registry, home):
     assert store.client(client_id) == made.client
     assert store.client(client_id) is store.client(client_id)
     assert store.client("nobody") is None
-    with Registry.open(home, registry=home / "registry.db") as other:
+    with Registry.open(home, registry=places.place_in(home)) as other:
         other.clients.rotate("shop", note="yearly rotation")
         assert store.client(client_id).old_secret_hash == made.client.secret_hash
         other.clients.remove("shop", note="shop closed")
@@ -181,8 +180,8 @@ def test_a_removed_client_stays_removed_after_a_restore(registry, home, tmp_path
     new = registry.clients.rotate("rotated", note="secret leaked", at_once=True)
     later = add(registry, "later")
     registry.close()
-    restore(find_home(home, home / "registry.db"), tmp_path / "copy.db", note="disk failed", clock=clock)
-    with Registry.open(home, registry=home / "registry.db", clock=clock) as restored:
+    restore(find_home(home, places.place_in(home)), tmp_path / "copy.db", note="disk failed", clock=clock)
+    with Registry.open(home, registry=places.place_in(home), clock=clock) as restored:
         names = {client.name for client in restored.clients.list()}
         assert names == {"kept", "rotated"}
         assert is_secret_of(restored.clients.get("kept"), kept.secret)
@@ -195,6 +194,5 @@ def test_a_removed_client_stays_removed_after_a_restore(registry, home, tmp_path
 def test_a_damaged_row_is_an_integrity_failure(registry, home, authctl):
     """Exit 7, and no traceback."""
     add(registry)
-    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
-        connection.execute("UPDATE clients SET may = 'x'")
+    places.change_in(home, "UPDATE clients SET may = 'x'")
     assert authctl("clients", "list").code == 7

@@ -16,6 +16,7 @@ import pytest
 
 from authctl import Registry
 from authctl.cli import bash_words
+from tests import places
 from tests.conftest import PROGRAM, Authctl
 
 SHELLS = {
@@ -56,6 +57,7 @@ class Typing:
             "PATH": f"{programs}:{os.environ['PATH']}",
             "HOME": str(folder),
             "AUTHCTL_HOME": str(home),
+            **places.environment(),
             "PYTHONPATH": str(Path(__file__).parent.parent),
             "TERM": "dumb" if shell == "zsh" else "xterm",
             "COLUMNS": "400",

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from authctl import Refused, Registry, SessionFilter
+from tests import places
 from tests.conftest import Authctl, Clock, Install, Start
 
 pytestmark = pytest.mark.slow
@@ -42,6 +43,7 @@ class Terminal:
         environment = {
             "PATH": os.environ["PATH"],
             "AUTHCTL_HOME": str(home),
+            **places.environment(),
             "LOGNAME": "tester",
             "TERM": "xterm-256color",
             "COLUMNS": str(columns),
@@ -481,7 +483,7 @@ def test_the_verdict_is_said_where_the_rows_cannot_be_written(installed: Authctl
     """The operation is done, and that is said, though nobody can read the rows."""
     issue(installed, "alice")
     command = [*PROGRAM, "revoke", "--user", "alice", "--note", "lost device"]
-    environment = {"PATH": os.environ["PATH"], "AUTHCTL_HOME": str(home), "LOGNAME": "tester"}
+    environment = {"PATH": os.environ["PATH"], "AUTHCTL_HOME": str(home), **places.environment(), "LOGNAME": "tester"}
     with Path("/dev/full").open("w") as full:
         ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environment, text=True, check=False)
     assert ran.returncode == 8
@@ -494,6 +496,11 @@ def test_a_preview_that_nobody_can_read_keeps_nothing_from_being_done(installed:
         issue(installed, "alice")
         command = ["sh", "-c", f'"$@" {redirected}', "sh", *PROGRAM]
         operation = ["revoke", "--application", "Teams", "--note", "retired", "--yes"]
-        environment = {"PATH": os.environ["PATH"], "AUTHCTL_HOME": str(home), "LOGNAME": "tester"}
+        environment = {
+            "PATH": os.environ["PATH"],
+            "AUTHCTL_HOME": str(home),
+            **places.environment(),
+            "LOGNAME": "tester",
+        }
         ran = subprocess.run([*command, *operation], env=environment, capture_output=True, check=False)
         assert (ran.returncode, counted(installed, "active")) == (0, 0), redirected

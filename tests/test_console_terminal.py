@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from authctl import Registry, SessionFilter
-from tests import places
+from tests import places, succeeded_commands
 from tests.conftest import PROGRAM, Authctl, OnTerminal
 
 pytest.importorskip("textual", reason="Textual is not installed: it comes with .[console] or .[dev]")
@@ -76,7 +76,9 @@ class Terminal:
         while self.process.poll() is None and time.monotonic() < deadline:
             if select.select([self.controller], [], [], 0.1)[0]:
                 self._draw()
-        return self.process.wait(1)
+        code = self.process.wait(1)
+        succeeded_commands.remember(("console",), code)
+        return code
 
 
 @contextmanager

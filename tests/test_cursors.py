@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from authctl import InvalidInput, NotFound, Registry, SessionFilter, names
 from authctl.store.nouns import reader
-from authctl.store.sqlite.library import sqlite3
+from tests import places
 from tests.conftest import Authctl, Clock, Install, Start
 
 MORE = re.compile(r"^authctl: more: --after (\S+)$", re.MULTILINE)
@@ -292,20 +292,24 @@ def test_pages_while_another_process_uses_tokens(installed: Authctl, home: Path,
         installed("tokens", "issue", "-q", "--user", f"user{number:02}", "--application", "A").out.strip()
         for number in range(40)
     ]
-    with sqlite3.connect(home / "registry.db") as connection:  # each use is to be written
-        connection.execute(
-            "UPDATE sessions SET last_used_at = last_used_at - number * 1000000, created_at = created_at - 9000000000"
-        )
-        connection.execute("UPDATE sessions SET use_due_at = 0")
-    connection.close()
+    places.change_in(  # each use is to be written
+        home,
+        "UPDATE sessions SET last_used_at = last_used_at - number * 1000000, created_at = created_at - 9000000000;"
+        " UPDATE sessions SET use_due_at = 0",
+    )
     ids = set(installed("sessions", "list", "-o", "id").out.split())
     code = (
         "import sys, random\n"
         "from authctl import Registry\n"
-        "from authctl.store.sqlite.library import sqlite3\n"
         "tokens = sys.stdin.readline().split()\n"
         "registry = Registry.open()\n"
-        "due = sqlite3.connect(registry._installation.home.registry, timeout=30)\n"
+        "place = registry._installation.home.registry\n"
+        "if isinstance(place, str):\n"
+        "    from authctl.store.postgres.library import psycopg\n"
+        "    due = psycopg.connect(place)\n"
+        "else:\n"
+        "    from authctl.store.sqlite.library import sqlite3\n"
+        "    due = sqlite3.connect(place, timeout=30)\n"
         "print('ready', flush=True)\n"
         "while True:\n"
         "    due.execute('UPDATE sessions SET use_due_at = 0')\n"

@@ -23,6 +23,7 @@ from authctl.registry import delivering
 from authctl.registry.init import create
 from authctl.settings import find_home
 from authctl.store.nouns import expansion
+from tests import places
 from tests.conftest import Clock
 from tests.test_http_receivers import SECRET, Server, private
 from tests.test_receivers import write_receivers
@@ -107,9 +108,10 @@ class Model:
 class History:
     """One history, on one installation with two receivers over HTTP."""
 
-    def __init__(self, registry: Registry, clock: MortalClock, servers: dict[str, Server], number: int) -> None:
-        self.registry = registry
+    def __init__(self, home: Path, clock: MortalClock, servers: dict[str, Server], number: int) -> None:
+        self.home = home
         self.clock = clock
+        self.registry = self.opened()
         self.servers = servers
         self.chance = random.Random(number)
         self.model = Model()
@@ -118,6 +120,10 @@ class History:
         self._lock = threading.Lock()
         for name, server in servers.items():
             server.answer = self._answer_of(name)
+
+    def opened(self) -> Registry:
+        """The registry, as another process opens it."""
+        return Registry.open(self.home, registry=places.place_in(self.home), clock=self.clock)
 
     def _answer_of(self, name: str):
         def answer(body: bytes):
@@ -227,7 +233,7 @@ class History:
 
     def two(self) -> None:
         """Deliver in two processes at once."""
-        with Registry.open(self.registry._installation.home.folder, clock=self.clock) as other:
+        with self.opened() as other:
             thread = threading.Thread(target=other.deliveries.deliver)
             thread.start()
             self.deliver()
@@ -243,9 +249,8 @@ class History:
 
     def restart(self) -> None:
         """Close the registry and open it again."""
-        folder = self.registry._installation.home.folder
         self.registry.close()
-        self.registry = Registry.open(folder, clock=self.clock)
+        self.registry = self.opened()
 
     def retry(self) -> None:
         """Try a delivery again that is pending, refused or not."""
@@ -298,8 +303,8 @@ def check(history: History) -> None:
             first = list(dict.fromkeys(lane))
             assert [event for _, event in first] == in_order
             # One is told to its end before the next one is told for the first time.
-            places = [max(i for i, one in enumerate(lane) if one == two) for two in first]
-            assert places == sorted(places)
+            turns = [max(i for i, one in enumerate(lane) if one == two) for two in first]
+            assert turns == sorted(turns)
 
 
 @pytest.fixture(scope="module")
@@ -307,7 +312,7 @@ def new_home(tmp_path_factory: pytest.TempPathFactory, servers: dict[str, Server
     """A home with a new registry and the two receivers, of which each history has a copy."""
     folder = tmp_path_factory.mktemp("histories")
     home, raw = folder / "home", PROFILES.encode()
-    place = find_home(home, home / "registry.db")
+    place = find_home(home, places.place_in(home))
     create(place, profiles.read(raw, "profiles.yaml"), raw, actor="founder", clock=Clock())
     urls = {name: server.url for name, server in servers.items()}
     write_receivers(home, RECEIVERS.format(secret=private(folder / "secret", SECRET), **urls))
@@ -327,8 +332,8 @@ def test_a_history_comes_to_what_was_decided(
     monkeypatch.setattr(expansion, "_WINDOW", 3)
     clock = MortalClock()
     home = new_home.with_name(f"history-{number}")
-    shutil.copytree(new_home, home)
-    history = History(Registry.open(home, clock=clock), clock, servers, number)
+    places.copy_home(new_home, home)
+    history = History(home, clock, servers, number)
     try:
         for _ in range(history.chance.choice([0, 0, 9, 15])):
             history.issue()
@@ -341,3 +346,4 @@ def test_a_history_comes_to_what_was_decided(
     finally:
         history.registry.close()
     shutil.rmtree(home)
+    places.remove(places.place_in(home))

@@ -11,6 +11,7 @@ from authctl import InvalidInput, NotFound, Refused, Registry, SessionFilter
 from authctl.instants import DAY, instant_of
 from authctl.registry.backups import restore
 from authctl.settings import find_home
+from tests import places
 from tests.conftest import START, Authctl, Clock, OnTerminal
 from tests.test_late_rows import at, load, named, row
 from tests.test_upgrade import of_0_1_0  # noqa: F401  # a fixture
@@ -198,8 +199,8 @@ def test_a_restore_keeps_a_disabling_with_its_end(registry: Registry, home, tmp_
     end = registry.now() + 2 * DAY
     registry.users.disable("alice", note=NOTE, until=end)
     registry.close()
-    restore(find_home(home, home / "registry.db"), tmp_path / "copy.db", note="disk failed", clock=clock)
-    with Registry.open(home, registry=home / "registry.db", clock=clock) as restored:
+    restore(find_home(home, places.place_in(home)), tmp_path / "copy.db", note="disk failed", clock=clock)
+    with Registry.open(home, registry=places.place_in(home), clock=clock) as restored:
         assert state(restored) == (True, end, None)
         clock.forward(days=3)
         assert state(restored)[0] is False

@@ -1,6 +1,5 @@
 """`sessions end -` with a long list: in batches that let others write, each whole, and what an interruption leaves is said."""
 
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from authctl import InvalidInput, Registry, RegistryUnavailable, SessionFilter
 from authctl.registry import session_ends as ending
 from authctl.registry.batches import BatchSize
-from authctl.store.sqlite.library import sqlite3
+from tests import places
 from tests.conftest import Authctl
 
 
@@ -89,9 +88,8 @@ def test_an_interruption_leaves_whole_batches_and_says_how_far_it_came(
 def test_an_ambiguous_id_ends_nobody(registry: Registry, home: Path, batches_of_four: None):
     """It is refused before the first batch, wherever it stands in the list; a unique beginning is good."""
     ids = issue(registry, 9)
-    with closing(sqlite3.connect(home / "registry.db")) as connection, connection:
-        twin = ids[8][:6] + ("a" if ids[8][6] != "a" else "b") + ids[8][7:]
-        connection.execute("UPDATE sessions SET id = ? WHERE id = ?", (twin, ids[7]))
+    twin = ids[8][:6] + ("a" if ids[8][6] != "a" else "b") + ids[8][7:]
+    places.ask(home, "UPDATE sessions SET id = ? WHERE id = ?", (twin, ids[7]))
     with pytest.raises(InvalidInput, match="is not unique"):
         registry.end([*ids[:7], ids[8][:6]])
     assert registry.count(SessionFilter(status="expired")) == 0

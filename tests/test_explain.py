@@ -13,7 +13,7 @@ from authctl import InvalidInput, Refused, Registry, SessionFilter, TokenInvalid
 from authctl.model import ProfileSet
 from authctl.registry.init import create
 from authctl.settings import find_home
-from authctl.store.sqlite.library import sqlite3
+from tests import places
 from tests.conftest import Clock
 
 PROFILES = """
@@ -37,7 +37,7 @@ class History:
         self.folder = folder
         self.clock = Clock()
         raw = PROFILES.encode()
-        home = find_home(folder / "home", folder / "home/registry.db")
+        home = find_home(folder / "home", places.place_in(folder / "home"))
         create(home, profiles.read(raw, "profiles.yaml"), raw, actor="founder", clock=self.clock)
         self.registry = self.opened("home")
         self.tokens: list[str] = []
@@ -46,7 +46,7 @@ class History:
 
     def opened(self, name: str) -> Registry:
         """The registry in a folder, open."""
-        return Registry.open(self.folder / name, registry=self.folder / name / "registry.db", clock=self.clock)
+        return Registry.open(self.folder / name, registry=places.place_in(self.folder / name), clock=self.clock)
 
     def do(self, operation: str, which: int, place: str | None) -> None:
         """Do one operation; one that the registry refuses now changes nothing, and is part of the history too."""
@@ -268,12 +268,8 @@ def test_explain_changes_nothing_and_prints_no_token(installed, home):
 
 
 def _rows(home):
-    database = sqlite3.connect(home / "registry.db")
-    try:
-        tables = ("sessions", "revocations", "audit_events", "users", "clock")
-        return [row for table in tables for row in database.execute(f"SELECT * FROM {table}")]
-    finally:
-        database.close()
+    tables = ("sessions", "revocations", "audit_events", "users", "clock")
+    return [row for table in tables for row in places.ask(home, f"SELECT * FROM {table}")]
 
 
 def test_the_view_of_an_explanation_has_who_when_and_why(installed, on_terminal):

@@ -7,7 +7,6 @@ import io
 import json
 import subprocess
 from collections.abc import Callable
-from contextlib import closing
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -29,8 +28,8 @@ from authctl.import_mappings import read_mapping
 from authctl.instants import parse_instant
 from authctl.registry import sessions as listing
 from authctl.store.sqlite import connections
-from authctl.store.sqlite.library import sqlite3
 from authctl.tokens import TokenKind, TokenMint
+from tests import places
 from tests.conftest import START, Clock, Install, Start
 
 FOREVER = "version: 1\nprofiles: {default: {idle_timeout: never}}"
@@ -62,11 +61,9 @@ def test_the_head_outside_never_goes_backwards_when_a_slower_writer_comes_second
         registry._installation.head.advance([registry.audit.event(seq)])
         assert (home / "audit.head").read_bytes() == newest, seq
     registry.close()
-    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
-        connection.execute("DROP TRIGGER audit_events_no_delete")
-        connection.execute("DELETE FROM audit_events WHERE seq > 2")
+    places.tamper(home, "DELETE FROM audit_events WHERE seq > 2")
     with (
-        Registry.open(home, registry=home / "registry.db", clock=clock) as again,
+        Registry.open(home, registry=places.place_in(home), clock=clock) as again,
         pytest.raises(IntegrityFailure, match=r"audit.head names event 4"),
     ):
         again.audit.verify()
@@ -185,7 +182,7 @@ def test_a_use_that_was_judged_before_a_list_began_and_is_written_while_it_strea
     earlier = Clock(clock.now - timedelta(seconds=seconds))
     streamed = registry.sessions(SessionFilter(status="active"))
     first = [session.username for session in islice(streamed, 4)]
-    with Registry.open(home, registry=home / "registry.db", clock=earlier) as slower:
+    with Registry.open(home, registry=places.place_in(home), clock=earlier) as slower:
         assert slower.verify(tokens[0]).last_used_at == int(earlier.now.timestamp()) * 10**6
     rest = [session.username for session in streamed]
     assert "user0" not in first
@@ -253,6 +250,7 @@ def seconds_refused(operation: Callable[[], object]) -> float:
     return monotonic() - began
 
 
+@pytest.mark.in_a_file
 @pytest.mark.parametrize("which", WAITING_TWICE)
 def test_revoke_waits_as_long_as_it_says(
     registry: Registry, holder: subprocess.Popen, monkeypatch: pytest.MonkeyPatch, which: str

@@ -8,6 +8,7 @@ import pytest
 
 from authctl import Registry, SessionFilter, shipped_mappings
 from authctl.import_mappings import read_mapping
+from tests import places
 from tests.conftest import Install
 from tests.keycloak import REALM, Keycloak
 from tests.test_example_receivers import program_of
@@ -40,7 +41,7 @@ def told(install: Install, home: Path, tmp_path: Path, keycloak: Keycloak, token
     """A registry by the real clock, with the realm's sessions imported and the shipped receiver."""
     install().close()
     subscribe(home, tmp_path, keycloak)
-    registry = Registry.open(home, registry=home / "registry.db")
+    registry = Registry.open(home, registry=places.place_in(home))
     list_all(registry, keycloak)
     return registry
 

@@ -8,6 +8,7 @@ import pytest
 from authctl import Registry, SessionFilter
 from authctl.registry.backups import restore
 from authctl.settings import find_home
+from tests import places
 from tests.conftest import Clock
 from tests.receiver import Receiver, receiver
 from tests.test_delivering import sessions, subscribe
@@ -89,8 +90,8 @@ def test_ends_that_no_decision_made_here_are_told_to_nobody(
     at_noon.backups.create(tmp_path / "copy.db")
     at_noon.close()
     clock.forward(minutes=1)
-    restore(find_home(home, home / "registry.db"), tmp_path / "copy.db", note="disk lost", actor="carol", clock=clock)
-    with Registry.open(home, registry=home / "registry.db", clock=clock) as registry:
+    restore(find_home(home, places.place_in(home)), tmp_path / "copy.db", note="disk lost", actor="carol", clock=clock)
+    with Registry.open(home, registry=places.place_in(home), clock=clock) as registry:
         clock.forward(hours=1)
         load(registry, row(), source="hr")
         assert [one.ended_by for one in registry.sessions(SessionFilter(username="alice"))] == ["restored"]
@@ -170,8 +171,8 @@ def test_a_late_session_waits_under_its_id_over_a_restore(
     first = receiver.told
     at_noon.close()
     clock.forward(minutes=1)
-    restore(find_home(home, home / "registry.db"), tmp_path / "copy.db", note="disk lost", actor="carol", clock=clock)
-    with Registry.open(home, registry=home / "registry.db", clock=clock) as registry:
+    restore(find_home(home, places.place_in(home)), tmp_path / "copy.db", note="disk lost", actor="carol", clock=clock)
+    with Registry.open(home, registry=places.place_in(home), clock=clock) as registry:
         clock.forward(hours=2)
         assert registry.deliveries.deliver().pending == 0
     assert [one["jti"] for one in receiver.told] == [*(one["jti"] for one in first), first[-1]["jti"]]

@@ -19,6 +19,7 @@ from authctl.registry.backups import restore
 from authctl.registry.imports.register import _KEYS_PER_BATCH
 from authctl.settings import find_home
 from authctl.store.sqlite.library import sqlite3
+from tests import places
 from tests.conftest import START, Authctl, Clock, Install
 from tests.test_upgrade import of_0_1_0  # noqa: F401  # a fixture
 
@@ -406,7 +407,7 @@ def end_hard(registry: Registry, operation: str, folder: Path, clock: Clock) -> 
     else:
         registry.backups.create(folder / "copy.db")
         registry.close()
-        home = find_home(folder / "home", folder / "home" / "registry.db")
+        home = find_home(folder / "home", places.place_in(folder / "home"))
         restore(home, folder / "copy.db", note="disk lost", clock=clock)
 
 
@@ -429,7 +430,7 @@ def test_operations_since_a_backup_bind_late_rows_after_it_was_restored(
     registry.revoke(SessionFilter(username="alice"), note="lost device")
     clock.forward(hours=1)
     registry.close()
-    home = find_home(tmp_path / "home", tmp_path / "home" / "registry.db")
+    home = find_home(tmp_path / "home", places.place_in(tmp_path / "home"))
     restore(home, tmp_path / "copy.db", note="disk lost", clock=clock)
     with Registry.open(tmp_path / "home", clock=clock) as now:
         load(now, row("10:00"), row("13:30", sid="s2"))
@@ -450,7 +451,7 @@ def test_a_session_that_a_restore_brings_back_was_not_spared(
     spared, _other = (registry.issue(username="bob", application="Web").session.id for _ in range(2))
     registry.revoke(SessionFilter(**criteria, except_ids=(spared,)), note="breach")
     registry.close()
-    home = find_home(tmp_path / "home", tmp_path / "home" / "registry.db")
+    home = find_home(tmp_path / "home", places.place_in(tmp_path / "home"))
     restore(home, tmp_path / "copy.db", note="disk lost", clock=clock)
     with Registry.open(tmp_path / "home", clock=clock) as now:
         assert verdicts(now) == [("expired", None)]
@@ -470,7 +471,7 @@ def test_the_same_rows_of_a_session_that_a_restore_brings_back_come_under_the_re
     registry.issue(username="bob", application="Mail")
     registry.revoke(SessionFilter(application="Mail"), note="breach")
     registry.close()
-    home = find_home(tmp_path / "home", tmp_path / "home" / "registry.db")
+    home = find_home(tmp_path / "home", places.place_in(tmp_path / "home"))
     restore(home, tmp_path / "copy.db", note="disk lost", clock=clock)
     with Registry.open(tmp_path / "home", clock=clock) as now:
         load(now, row("08:00"))
@@ -488,7 +489,7 @@ def test_a_row_ahead_of_the_clock_is_ended_by_a_restore_and_keeps_no_later_sign_
     load(registry, row((clock.now + timedelta(**ahead_by)).isoformat()))
     registry.close()
     clock.forward(minutes=1)
-    home = find_home(tmp_path / "home", tmp_path / "home" / "registry.db")
+    home = find_home(tmp_path / "home", places.place_in(tmp_path / "home"))
     restore(home, tmp_path / "copy.db", note="disk lost", clock=clock)
     clock.forward(minutes=2)
     with Registry.open(tmp_path / "home", clock=clock) as now:

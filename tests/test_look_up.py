@@ -11,6 +11,7 @@ import pytest
 from authctl import IntegrityFailure, TokenInvalid
 from authctl.store.sql import fixed_columns
 from authctl.store.sqlite.library import sqlite3
+from tests import places
 from tests.conftest import Clock, Install
 from tests.visited_sessions import OPERATIONS, PROFILES, Visited, whole
 
@@ -18,7 +19,7 @@ from tests.visited_sessions import OPERATIONS, PROFILES, Visited, whole
 @pytest.fixture
 def visited(install: Install, home: Path, clock: Clock) -> Iterator[Visited]:
     """A registry whose sessions were all verified."""
-    visited = Visited(install(PROFILES), home, home / "registry.db", clock)
+    visited = Visited(install(PROFILES), home, places.place_in(home), clock)
     yield visited
     visited.close()
 
@@ -34,6 +35,7 @@ def test_a_session_that_was_looked_up_before_comes_back_as_its_row_is_now(visite
         assert (row and row[0]) == whole(visited.registry, number)
 
 
+@pytest.mark.in_a_file
 @pytest.mark.parametrize("column", [name for name in fixed_columns.CHANGING if name != "revocation_id"])
 def test_no_column_that_changes_is_kept(visited: Visited, column: str):
     """Each of them is written by hand, as an operation writes it, and is read again."""
@@ -49,6 +51,7 @@ def test_no_column_that_changes_is_kept(visited: Visited, column: str):
     assert getattr(row[0], column) == new
 
 
+@pytest.mark.in_a_file
 @pytest.mark.parametrize("operation", [name for name in OPERATIONS if name != "restored"])
 def test_the_kept_columns_of_issued_sessions_never_change(visited: Visited, operation: str):
     """A trigger refuses to change them; every operation is done with it (a restore replaces the file, and the trigger)."""
@@ -64,6 +67,7 @@ def test_the_kept_columns_of_issued_sessions_never_change(visited: Visited, oper
     OPERATIONS[operation](visited)
 
 
+@pytest.mark.in_a_file
 def test_a_number_that_belongs_to_another_session_is_read_as_a_whole(install: Install, home: Path, clock: Clock):
     """A registry in which the number was given to somebody else is put in the place of the open one's rows."""
     registry = install()
@@ -102,6 +106,7 @@ def test_only_so_many_sessions_are_kept(install: Install, monkeypatch: pytest.Mo
     assert len(kept) == 2
 
 
+@pytest.mark.in_a_file
 @pytest.mark.parametrize("column", ["expires_at", "use_due_at"])
 def test_a_deadline_that_is_no_number_is_damage_also_for_a_session_that_was_looked_up_before(
     visited: Visited, column: str

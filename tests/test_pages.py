@@ -26,6 +26,7 @@ from authctl.registry.init import create
 from authctl.registry.tokens import verify
 from authctl.settings import find_home
 from authctl.store.nouns import moved_sessions
+from tests import places
 from tests.conftest import START
 
 pytestmark = pytest.mark.slow
@@ -53,7 +54,7 @@ def founded() -> Path:
     """An installation that was made once, to be copied."""
     home = Path(tempfile.mkdtemp()) / "home"
     atexit.register(shutil.rmtree, home.parent)
-    place = find_home(home, home / "registry.db")
+    place = find_home(home, places.place_in(home))
     create(place, ruled(0), b"", actor="founder", clock=lambda: START)
     return home
 
@@ -64,9 +65,9 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.home = folder / "home"
         self.now = START
-        self.place = find_home(self.home, self.home / "registry.db")
-        shutil.copytree(founded(), self.home)
-        self.registry = Registry.open(self.home, registry=self.home / "registry.db", clock=self.clock)
+        places.copy_home(founded(), self.home)
+        self.place = find_home(self.home, places.place_in(self.home))
+        self.registry = Registry.open(self.home, registry=places.place_in(self.home), clock=self.clock)
         self.tokens: list[Any] = []
         self.replaced = 0
         self.operations = 0
@@ -78,8 +79,8 @@ class World:
 
     def everything(self) -> list[Session]:
         """Every session there is, one by one, past all that makes lists."""
+        ids = [row[0] for row in places.ask(self.home, "SELECT id FROM sessions ORDER BY number")]
         with self.registry._installation.snapshot() as (view, now):
-            ids = [row[0] for row in view.connection.execute("SELECT id FROM sessions ORDER BY number")]
             return [found for one in ids if (found := view.session(one, now))]
 
     def do(self, operation: tuple[str, int, int]) -> None:
@@ -225,6 +226,7 @@ def world() -> Iterator[World]:
     finally:
         made.registry.close()
         shutil.rmtree(folder)
+        places.remove(made.place.registry)
 
 
 def is_selected(one: Session, selection: SessionFilter) -> bool:

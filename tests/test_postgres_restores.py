@@ -149,12 +149,12 @@ class SignIns:
                     self.made.append((began, one.session.id, one.access_token))
 
 
-def test_only_the_owner_can_restore(home_on_server: Home, tmp_path: Path, postgres_server: Server, postgres_url: str):
+def test_only_the_owner_can_restore(home_on_server: Home, tmp_path: Path, postgres_server: Server, prepared_url: str):
     """The role of the hosts may look at what would happen; it is refused before anything is done."""
     with opened(home_on_server) as registry:
         registry.issue(username="alice", application="Outlook")
         copy = backed_up(registry, tmp_path / "copy.db")
-    database = postgres_url.split("?", maxsplit=1)[0].rsplit("/", maxsplit=1)[1]
+    database = prepared_url.split("?", maxsplit=1)[0].rsplit("/", maxsplit=1)[1]
     role = f"{database}_app"
     postgres_server.execute(
         f"CREATE ROLE {role} LOGIN; GRANT CONNECT ON DATABASE {database} TO {role}; GRANT USAGE ON SCHEMA public TO {role};"
@@ -199,7 +199,7 @@ STOPS = {
 @pytest.mark.parametrize("end", [_kill, _cut])
 @pytest.mark.parametrize("stop", STOPS)
 def test_a_restore_that_is_interrupted_did_not_happen(
-    home_on_server: Home, tmp_path: Path, postgres_url: str, stop: str, end: Kill
+    home_on_server: Home, tmp_path: Path, prepared_url: str, stop: str, end: Kill
 ):
     """The registry and its files are the former ones, others go on, and a restore after that is as good as any."""
     with opened(home_on_server) as registry:
@@ -209,18 +209,18 @@ def test_a_restore_that_is_interrupted_did_not_happen(
         late = registry.issue(username="late", application="Outlook").access_token
     script = tmp_path / "restoring.py"
     script.write_text(RESTORING)
-    command = [sys.executable, str(script), str(home_on_server.folder), postgres_url, str(copy)]
+    command = [sys.executable, str(script), str(home_on_server.folder), prepared_url, str(copy)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    with psycopg.connect(postgres_url, autocommit=True) as other:
+    with psycopg.connect(prepared_url, autocommit=True) as other:
         other.execute("DELETE FROM users")
         files = {path: path.read_bytes() for path in home_on_server.folder.iterdir()}
         other.execute(f"BEGIN; {STOPS[stop]}")
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-        _wait_until(postgres_url, "wait_event_type = 'Lock'")
+        _wait_until(prepared_url, "wait_event_type = 'Lock'")
         with opened(home_on_server) as registry:  # readers wait for nothing
             assert registry.verify(late).username == "late"
             assert registry.count(SessionFilter(status="active")) == 2
-        end(process, postgres_url)
+        end(process, prepared_url)
         _out, err = process.communicate(timeout=60)
         other.execute("ROLLBACK")
     assert process.returncode, err
@@ -247,7 +247,7 @@ def _wait_until(url: str, condition: str) -> None:
 
 
 def test_a_restore_makes_the_registry_where_the_database_is_empty(
-    home_on_server: Home, tmp_path: Path, postgres_url: str
+    home_on_server: Home, tmp_path: Path, prepared_url: str
 ):
     """A new database after the loss of the old one; and a database that cannot be reached is no empty one."""
     with opened(home_on_server) as registry:
@@ -255,9 +255,9 @@ def test_a_restore_makes_the_registry_where_the_database_is_empty(
         copy = backed_up(registry, tmp_path / "copy.db")
         with pytest.raises(NotFound):
             registry.session("zzzzzzzzzzzzzzzz")
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
+    with psycopg.connect(prepared_url, autocommit=True) as connection:
         connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    nowhere = home_on_server._replace(registry=postgres_url.replace("registry_", "nowhere_"))
+    nowhere = home_on_server._replace(registry=prepared_url.replace("registry_", "nowhere_"))
     with pytest.raises(RegistryUnavailable):
         restore(nowhere, copy, note="disk failed")
     outcome = restore(home_on_server, copy, note="disk failed")

@@ -155,9 +155,9 @@ def test_an_upgrade_that_fails_leaves_the_older_schema_whole(home_on_server: Hom
         connection.execute("SELECT colour FROM sessions")
 
 
-def test_a_role_that_owns_no_table_does_not_upgrade(home_on_server: Home, postgres_server: Server, postgres_url: str):
+def test_a_role_that_owns_no_table_does_not_upgrade(home_on_server: Home, postgres_server: Server, prepared_url: str):
     """It is told who can, and changes nothing."""
-    database = postgres_url.split("?", maxsplit=1)[0].rsplit("/", maxsplit=1)[1]
+    database = prepared_url.split("?", maxsplit=1)[0].rsplit("/", maxsplit=1)[1]
     role = f"{database}_app"
     postgres_server.execute(
         f"CREATE ROLE {role} LOGIN; GRANT CONNECT ON DATABASE {database} TO {role}; GRANT USAGE ON SCHEMA public TO {role};"

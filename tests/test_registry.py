@@ -3,7 +3,7 @@
 import json
 import signal
 import threading
-from contextlib import closing
+import time
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -36,8 +36,8 @@ from authctl.errors import OutcomeUnknown
 from authctl.instants import DAY, HOUR, SECOND, instant_of, parse_duration
 from authctl.registry import sessions as listing
 from authctl.registry.bounds import Bound
-from authctl.store.sqlite.library import sqlite3
 from authctl.tokens import TokenKind, TokenMint
+from tests import places
 from tests.conftest import START, Clock, Install
 
 
@@ -159,7 +159,7 @@ def test_neither_the_key_nor_the_database_alone_forges(registry: Registry, home:
         with pytest.raises(TokenUnknown):
             one.verify(foreign)
     (home / "keys.json").write_bytes((home.parent / "other" / "keys.json").read_bytes())
-    with Registry.open(home, registry=home / "registry.db") as reopened, pytest.raises(TokenUnknown):
+    with Registry.open(home, registry=places.place_in(home)) as reopened, pytest.raises(TokenUnknown):
         reopened.verify(theirs)
 
 
@@ -197,7 +197,7 @@ def test_revoking_needs_no_key_ring(registry: Registry, home: Path):
     registry.close()
     (home / "keys.json").unlink()
     (home / "profiles.yaml").unlink()
-    with Registry.open(home, registry=home / "registry.db") as reopened:
+    with Registry.open(home, registry=places.place_in(home)) as reopened:
         assert reopened.revoke(SessionFilter(username="alice"), note="lost device").revoked == 1
 
 
@@ -352,11 +352,9 @@ def test_abbreviated_ids(registry: Registry, home: Path):
     """Six characters or more, unique, in any case; a shorter or ambiguous one is refused and lists the candidates."""
     (one,) = issue(registry, "alice")
     twins = ("abcdefgh22222222", "abcdefgh33333333")
-    with closing(sqlite3.connect(home / "registry.db")) as connection:
-        for twin in twins:
-            issue(registry, "bob")
-            connection.execute("UPDATE sessions SET id = ? WHERE number = (SELECT max(number) FROM sessions)", (twin,))
-            connection.commit()
+    for twin in twins:
+        issue(registry, "bob")
+        places.ask(home, "UPDATE sessions SET id = ? WHERE number = (SELECT max(number) FROM sessions)", (twin,))
     assert registry.session(f" {one[:6].upper()} ").id == one
     for typed in ("abcdefgh", "ABCDEF", "abc"):
         with pytest.raises(InvalidInput) as caught:
@@ -457,7 +455,7 @@ def test_a_withdrawn_profile_rules_the_sessions_it_has(registry: Registry, clock
 
 def test_another_process_sees_a_profile_at_once(registry: Registry, home: Path, clock: Clock):
     """Every registry on the same file goes by the profile in force, however long it has been open."""
-    with Registry.open(home, registry=home / "registry.db", clock=clock) as second:
+    with Registry.open(home, registry=places.place_in(home), clock=clock) as second:
         issued = second.issue(username="alice", application="Outlook")
         apply(registry, "version: 1\nprofiles: {default: {idle_timeout: 10m}}")
         clock.forward(seconds=6)
@@ -584,6 +582,11 @@ def test_events_of_an_actor_in_any_spelling(registry: Registry):
     assert found("nobody") == found("bo") == [], "and not everything"
 
 
+def literal(value: int | str | None) -> str:
+    """A value as it stands in a statement."""
+    return "NULL" if value is None else str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
+
+
 @pytest.mark.parametrize("column", ["at", "actor", "action", "subject", "note", "detail", "prev_hash", "hash"])
 def test_a_tampered_event_is_named(registry: Registry, home: Path, column: str):
     """Any column of any event changed behind authctl's back is found, and the first bad event named."""
@@ -591,19 +594,15 @@ def test_a_tampered_event_is_named(registry: Registry, home: Path, column: str):
     registry.revoke(SessionFilter(username="bob"), note="lost device")
     registry.close()
     for seq in (1, 2, 4):
-        with closing(sqlite3.connect(home / "registry.db")) as connection:
-            connection.execute("DROP TRIGGER IF EXISTS audit_events_no_update")
-            (before,) = connection.execute(f"SELECT {column} FROM audit_events WHERE seq = ?", (seq,)).fetchone()
-            changed = before + 1 if isinstance(before, int) else f"{before or ''}x"
-            connection.execute(f"UPDATE audit_events SET {column} = ? WHERE seq = ?", (changed, seq))
-            connection.commit()
-            with Registry.open(home, registry=home / "registry.db") as reopened:
-                with pytest.raises(IntegrityFailure, match=f"event {seq} "):
-                    reopened.audit.verify()
-                list(reopened.audit.events())
-            connection.execute(f"UPDATE audit_events SET {column} = ? WHERE seq = ?", (before, seq))
-            connection.commit()
-    with Registry.open(home, registry=home / "registry.db") as reopened:
+        ((before,),) = places.ask(home, f"SELECT {column} FROM audit_events WHERE seq = ?", (seq,))
+        changed = before + 1 if isinstance(before, int) else f"{before or ''}x"
+        places.tamper(home, f"UPDATE audit_events SET {column} = {literal(changed)} WHERE seq = {seq}")
+        with Registry.open(home, registry=places.place_in(home)) as reopened:
+            with pytest.raises(IntegrityFailure, match=f"event {seq} "):
+                reopened.audit.verify()
+            list(reopened.audit.events())
+        places.tamper(home, f"UPDATE audit_events SET {column} = {literal(before)} WHERE seq = {seq}")
+    with Registry.open(home, registry=places.place_in(home)) as reopened:
         assert reopened.audit.verify().seq == 4
 
 
@@ -614,7 +613,10 @@ def test_a_tampered_event_is_named(registry: Registry, home: Path, column: str):
         ("DELETE FROM audit_events", "it is empty"),
         ("UPDATE audit_events SET seq = seq + 1 WHERE seq = 4", "event 4 is missing"),
         (
-            "INSERT INTO audit_events SELECT 0, at, actor, action, subject, note, detail, prev_hash, hash FROM audit_events LIMIT 1",
+            (
+                "CREATE TABLE strangers AS SELECT * FROM audit_events LIMIT 1; UPDATE strangers SET seq = 0;"
+                " INSERT INTO audit_events SELECT * FROM strangers"
+            ),
             "event 1 is missing",
         ),
     ],
@@ -622,11 +624,7 @@ def test_a_tampered_event_is_named(registry: Registry, home: Path, column: str):
 def test_a_log_with_gaps_or_strangers_is_found(registry: Registry, home: Path, statement: str, bad: str):
     """Deleting, moving and inserting events break the chain."""
     issue(registry, "alice", "bob", "carol")
-    with closing(sqlite3.connect(home / "registry.db")) as connection:
-        for trigger in ("no_update", "no_delete", "next"):
-            connection.execute(f"DROP TRIGGER audit_events_{trigger}")
-        connection.execute(statement)
-        connection.commit()
+    places.tamper(home, statement)
     with pytest.raises(IntegrityFailure, match=bad):
         registry.audit.verify()
 
@@ -644,7 +642,7 @@ def test_an_event_that_is_not_there(registry: Registry):
 def test_instants_and_clocks(install: Install, home: Path):
     """Instants are microseconds, datetimes are taken too, and a clock may give Unix seconds."""
     registry = install()
-    with Registry.open(home, registry=home / "registry.db", clock=lambda: 1_800_000_000) as opened:
+    with Registry.open(home, registry=places.place_in(home), clock=lambda: 1_800_000_000) as opened:
         session = opened.issue(username="alice", application="Outlook").session
     assert session.created_at == 1_800_000_000 * SECOND
     assert datetime_of(session.created_at) == datetime.fromtimestamp(1_800_000_000, UTC)
@@ -657,7 +655,7 @@ def test_instants_and_clocks(install: Install, home: Path):
 
 def test_the_library_s_own_example(registry: Registry, home: Path):
     """The lines at the end of the contract work as they stand."""
-    with Registry.open(home, registry=home / "registry.db") as opened:
+    with Registry.open(home, registry=places.place_in(home)) as opened:
         issued = opened.issue(username="alice", application="Outlook", device="AL-PC", platform="Windows 11")
         assert opened.verify(issued.access_token).id == issued.session.id
         outcome = opened.revoke(SessionFilter(username="alice"), note="lost device", actor="bob")
@@ -689,22 +687,27 @@ def test_a_signal_while_waiting_for_the_turn_leaves_no_transaction_open(registry
     def interrupt(*_: object) -> None:
         raise Interrupted
 
-    hog = sqlite3.connect(home / "registry.db", isolation_level=None, check_same_thread=False)
-    hog.execute("BEGIN IMMEDIATE")
-    release = threading.Timer(0.6, lambda: hog.execute("ROLLBACK"))
+    held = threading.Event()
+
+    def hold() -> None:
+        with places.held(places.place_in(home)):
+            held.set()
+            time.sleep(0.6)
+
+    other = threading.Thread(target=hold)
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        release.start()
+        other.start()
+        assert held.wait(30)
         signal.setitimer(signal.ITIMER_REAL, 0.2)
         with pytest.raises(Interrupted):
             registry.revoke(SessionFilter(username="alice"), note="lost device")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-        release.join()
-        hog.close()
-    with closing(sqlite3.connect(home / "registry.db", timeout=0, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+        other.join()
+    with places.held(places.place_in(home)):  # which no transaction of that revocation keeps from it
+        pass
     assert registry.revoke(SessionFilter(username="alice"), note="lost device").revoked == 1
 
 
@@ -779,9 +782,7 @@ def test_a_session_that_was_spared_has_no_event_of_it(registry: Registry):
 def test_a_revoke_all_that_cannot_be_counted_is_still_told_as_done(registry: Registry, home: Path):
     """Everything is revoked; only its count is unknown, and that is exit 8, not "nothing changed"."""
     issue(registry, "alice", "bob")
-    with closing(sqlite3.connect(home / "registry.db")) as connection:
-        connection.execute("UPDATE sessions SET created_at = -9000000000000000000 WHERE username = 'bob'")
-        connection.commit()
+    places.change_in(home, "UPDATE sessions SET created_at = -9000000000000000000 WHERE username = 'bob'")
     with pytest.raises(OutcomeUnknown) as caught:
         registry.revoke(SessionFilter(everything=True), note="breach drill")
     assert exit_code_of(caught.type) == 8
@@ -800,7 +801,7 @@ def test_a_long_list_misses_nobody_whose_use_was_judged_before_it_began(
         tokens.append(registry.issue(username=f"user{n}", application="Outlook").access_token)
     clock.forward(hours=1)
     behind = Clock(clock.now - timedelta(milliseconds=15))
-    with Registry.open(home, registry=home / "registry.db", clock=behind) as other:
+    with Registry.open(home, registry=places.place_in(home), clock=behind) as other:
         streamed = registry.sessions(SessionFilter(status="active"))
         first = [session.username for session in islice(streamed, 4)]
         other.verify(tokens[0])

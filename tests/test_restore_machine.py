@@ -210,8 +210,7 @@ class Restores(RuleBasedStateMachine):
         """The registry was lost: nothing can be carried over, and another past begins, with numbers that were given before."""
         file, backup = data.draw(st.sampled_from(self.backups))
         self.registry.close()
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{self.place.registry}{suffix}").unlink(missing_ok=True)
+        places.take_away(self.place.folder)
         outcome = restore(self.place, file, note=self.note(), clock=self.time, warn=lambda _text: None)
         self.registry = self.opened()
         self.check(Said({}, set(), {}, {}), backup, outcome.at)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from authctl.cli.sample_commands import SAMPLE_COMMANDS
+from tests import places
 from tests.conftest import ENDLESS, Authctl, every_command
 from tests.receiver import Receiver
 
@@ -107,6 +108,8 @@ def test_an_example_runs(authctl: Authctl, home: Path, prepared: dict[str, str],
         import_something(authctl)
     if path in BEFORE:
         assert authctl(*BEFORE[path]).code == 0
+    if path == "init":  # of another home, too, where both have their registry on a server
+        places.take_away(home)
     if line == "authctl init":
         for file in home.iterdir():
             file.unlink()

@@ -29,6 +29,7 @@ from authctl import (
 )
 from authctl.key_ring import load
 from authctl.store.sqlite.library import sqlite3
+from tests import places
 from tests.conftest import Authctl, Clock, Install
 
 pytestmark = pytest.mark.slow
@@ -387,8 +388,7 @@ def test_x4_nothing_of_the_password_can_be_read_back(basic: Registry, home: Path
 def test_x4_a_verifier_fits_nothing_else(basic: Registry, home: Path, provider: Provider, clock: Clock, change: str):
     """Moved to another user or profile, or given another age, it is as if nobody had logged in."""
     log_in(basic, "bob")
-    with closing(sqlite3.connect(home / "registry.db")) as connection, connection:
-        connection.execute(change)
+    places.change_in(home, change)
     clock.forward(minutes=1)
     for name, profile in (("alice", "basic"), ("bob", "basic"), ("bob", "blocked")):
         if name == "alice":

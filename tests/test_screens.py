@@ -23,6 +23,7 @@ from authctl.errors import InvalidInput
 from authctl.instants import DAY, HOUR, MINUTE, instant_of, parse_instant, parse_when
 from authctl.screens.fitting import GAP, Column, Kind, fit
 from authctl.screens.times import Look, in_list, in_short_list, in_view, zone_of
+from tests import places
 from tests.conftest import Authctl, Clock, Install, OnTerminal
 
 SCREENS = Path(__file__).parent / "screens"
@@ -192,12 +193,9 @@ def test_a_short_id_is_unique(registry: Registry):
 
 def test_a_short_id_that_is_no_longer_unique_is_refused(home: Path, registry: Registry):
     """A second session with the same beginning makes the shown id longer, and the old beginning hits nobody."""
-    from authctl.store.sqlite.library import sqlite3
-
     first, second = (registry.issue(username=user, application="Outlook").session.id for user in ("alice", "bob"))
     twin = first[:9] + ("b" if first[9] != "b" else "c") + first[10:]
-    with sqlite3.connect(home / "registry.db") as database:
-        database.execute("UPDATE sessions SET id = ? WHERE id = ?", (twin, second))
+    places.ask(home, "UPDATE sessions SET id = ? WHERE id = ?", (twin, second))
     assert registry.lists.short_ids([first, twin]) == {first: first[:10], twin: twin[:10]}
     with pytest.raises(InvalidInput, match="not unique") as refused:
         registry.revoke(SessionFilter(ids=(first[:8],)), note="lost device")
@@ -299,7 +297,7 @@ def test_a_list_in_a_pipe_loads_nothing_of_the_screen(imported: Registry, home: 
         "import sys; from authctl.cli.app import run; run(['sessions', 'list']);"
         " print(*[m for m in sys.modules if m.startswith(('rich', 'authctl.screens', 'authctl.cli.pager'))])"
     )
-    environment = {"PATH": os.environ["PATH"], "AUTHCTL_HOME": str(home)}
+    environment = {"PATH": os.environ["PATH"], "AUTHCTL_HOME": str(home), **places.environment()}
     ran = subprocess.run(
         [sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True, check=True
     )

@@ -12,6 +12,7 @@ from authctl.store.nouns import reader
 from authctl.store.protocol import Store
 from authctl.store.protocol.imports import Imported
 from authctl.store.sqlite import cleanup, search_index
+from authctl.store.sqlite import reader as sqlite_reader
 from tests.conftest import Authctl
 from tests.stores import DEFAULTS
 from tests.test_store_contract import NOW, add, new, revoke
@@ -174,7 +175,7 @@ def test_a_search_finds_what_has_the_text_whatever_happened(
 ):
     """However far the index lags behind, and however many meet it: the sessions whose text or note has the search, and no other."""
     with monkeypatch.context() as patched:
-        patched.setattr(search_index, "_BATCH", batch)
+        patched.setattr(sqlite_reader, "SEARCH_BATCH", batch)
         patched.setattr(reader, "MOST_SORTED", few)
         path = tmp_path_factory.mktemp("search") / "registry.db"
         with create_store(path, "0" * 16, DEFAULTS):

@@ -172,6 +172,7 @@ def steps(home: Path, sql: str, parameters: dict) -> list[str]:
         return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
 
 
+@pytest.mark.in_a_file
 @pytest.mark.parametrize("status", [(), "active"])
 def test_the_first_page_of_several_users_sorts_nothing(signed_in: Registry, home: Path, status):
     """Each user's sessions come from the index in order: a user of a million sessions costs no more than one of ten."""

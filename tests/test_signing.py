@@ -33,6 +33,7 @@ from authctl.registry.bounds import Bound
 from authctl.registry.init import create
 from authctl.registry.tokens import reader
 from authctl.settings import find_home
+from tests import places
 from tests.conftest import START, Authctl, Clock, Install
 
 TEXT = """\
@@ -304,7 +305,7 @@ def test_who_holds_the_folder_stops_no_revocation(ring: Registry, home: Path, mo
     assert ring.keys.rotate(note="every year")
 
 
-@pytest.mark.parametrize("name", ["registry.db", "keys.json", "audit.head"])
+@pytest.mark.parametrize("name", [pytest.param("registry.db", marks=pytest.mark.in_a_file), "keys.json", "audit.head"])
 def test_a_folder_that_everybody_can_write_to_behind_a_link(installed: Authctl, home: Path, tmp_path: Path, name: str):
     """Whoever may write there can put another file in its place, by whatever name it is reached."""
     (tmp_path / "open").mkdir()
@@ -402,14 +403,17 @@ def test_a_ring_that_two_registries_share_loses_no_operation(ring: Registry, hom
     """Rotations and retirements of both come one after another: none brings back what the other retired."""
     other = tmp_path / "other"
     create(
-        find_home(other, other / "registry.db", home / "keys.json"), profiles.read(TEXT.encode(), "p"), b"", clock=clock
+        find_home(other, places.place_in(other), home / "keys.json"),
+        profiles.read(TEXT.encode(), "p"),
+        b"",
+        clock=clock,
     )
 
     def rotate(registry: Registry) -> None:
         for _ in range(20):
             registry.keys.rotate(note="again and again")
 
-    with Registry.open(other, registry=other / "registry.db", keys=home / "keys.json", clock=clock) as second:
+    with Registry.open(other, registry=places.place_in(other), keys=home / "keys.json", clock=clock) as second:
         threads = [threading.Thread(target=rotate, args=(one,)) for one in (ring, second)]
         for thread in threads:
             thread.start()

@@ -37,6 +37,7 @@ from authctl.registry.imports.complete import Complete
 from authctl.registry.imports.file import ExportFile
 from authctl.registry.init import create
 from authctl.settings import find_home
+from tests import places
 from tests.conftest import Clock
 
 pytestmark = pytest.mark.slow
@@ -132,7 +133,7 @@ class Sources(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(dir=IN_MEMORY))
         self.clock = Clock()
-        self.place = find_home(self.folder / "home", self.folder / "home" / "registry.db")
+        self.place = find_home(self.folder / "home", places.place_in(self.folder / "home"))
         create(
             self.place,
             profiles.read(PROFILES.encode(), "profiles.yaml"),

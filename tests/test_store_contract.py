@@ -243,6 +243,18 @@ def test_recording_a_use(store: Store):
     assert found.use_due_at == moved.use_due_at
 
 
+def test_of_two_uses_of_a_session_the_later_stays_also_if_only_the_other_is_late(store: Store):
+    """A use up to the recorded time is written as a move, one after it is not; both may be in one batch."""
+    (living,) = add(store, new())
+    with store.change() as tx:
+        tx.record_time(NOW + DAY)
+        late, last = NOW + DAY, NOW + 2 * DAY
+        tx.record_uses([(living.number, at, Profile("default").deadlines(NOW, at)) for at in (late, last)])
+        found = tx.session(living.id, last)
+    assert found is not None
+    assert (found.last_used_at, found.expires_at) == (last, last + 3 * DAY)
+
+
 def test_look_ups_of_a_block_read_its_beginning_or_later(store: Store):
     """Never what was true before the block, nor before a change of this thread; after the block everything is read anew."""
     found, other = add(store, new(secret_hash=b"s" * 32), new("bob", secret_hash=b"s" * 32))

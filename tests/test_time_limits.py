@@ -1,13 +1,14 @@
 """A time limit of asyncio around a call of the library, as docs/adapters.md describes it."""
 
 import asyncio
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from authctl import Registry, RegistryUnavailable, SessionFilter
-from authctl.store.sqlite.library import sqlite3
+from tests import places
 from tests.conftest import Authctl
 
 
@@ -16,7 +17,7 @@ def test_only_the_limit_of_the_registry_undoes_a_change(installed: Authctl, home
     """The thread goes on after `asyncio.timeout` and revokes; with `lock_timeout` the call fails, and nothing has changed."""
     assert installed("tokens", "issue", "--user", "alice", "--application", "Teams", "-q").code == 0
 
-    async def revoke(registry: Registry, writer: sqlite3.Connection) -> None:
+    async def revoke(registry: Registry, let_go: Callable[[], None]) -> None:
         call = asyncio.to_thread(registry.revoke, SessionFilter(username="alice"), note="lost device")
         if lock_timeout is not None:
             with pytest.raises(RegistryUnavailable) as refused:
@@ -26,11 +27,10 @@ def test_only_the_limit_of_the_registry_undoes_a_change(installed: Authctl, home
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.3):
                     await call
-        writer.rollback()
+        let_go()
         # `asyncio.run` waits for the thread at its end
 
-    path = home / "registry.db"
-    with Registry.open(home, lock_timeout=lock_timeout) as registry, closing(sqlite3.connect(path)) as writer:
-        writer.execute("BEGIN IMMEDIATE")
-        asyncio.run(revoke(registry, writer))
+    with Registry.open(home, lock_timeout=lock_timeout) as registry, ExitStack() as writer:
+        writer.enter_context(places.held(places.place_in(home)))
+        asyncio.run(revoke(registry, writer.close))
         assert registry.count(SessionFilter(status="revoked")) == (0 if lock_timeout is not None else 1)

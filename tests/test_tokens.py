@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from authctl import Registry, SessionFilter, TokenInvalid, TokenUnknown, key_ring
 from authctl.cli.exit_codes import exit_code_of
 from authctl.key_ring import KEY_BYTES, Key, KeyRing, KeyState
-from authctl.store.sqlite.library import sqlite3
 from authctl.token_encryption import Sealed
 from authctl.tokens import LONGEST_TOKEN, MOST_READ, SECRET_BYTES, Claims, TokenKind, TokenMint, looks_like_token
+from tests import places
 from tests.conftest import Install
 
 MUTATIONS = int(os.environ.get("AUTHCTL_TEST_MUTATIONS", "20000"))
@@ -264,10 +264,8 @@ def test_no_kind_stands_in_for_another_under_any_profile(install: Install, home:
     for profile, kind in product(registry.profiles.in_force().profiles, TokenKind):
         session = registry.issue(username="alice", application="Outlook", profile=profile, **FACTS).session
         secret = secrets.token_bytes(SECRET_BYTES)
-        with sqlite3.connect(home / "registry.db") as connection:
-            hashed = (sha256(secret).digest(), session.number)
-            connection.execute("UPDATE sessions SET secret_hash = ? WHERE number = ?", hashed)
-        connection.close()
+        hashed = (sha256(secret).digest(), session.number)
+        places.ask(home, "UPDATE sessions SET secret_hash = ? WHERE number = ?", hashed)
         if kind is TokenKind.SEALED:
             content = Sealed(session.number, session.id, secret.hex(), "alice", "Outlook", 0, 2**60, None, None)
             token = mint.seal(key_id, content)
@@ -322,6 +320,7 @@ def test_the_key_ring_alone_opens_no_session(registry: Registry, home: Path):
     assert registry.verify(issued.access_token).id == issued.session.id
 
 
+@pytest.mark.in_a_file
 def test_the_database_alone_mints_no_token(registry: Registry, home: Path):
     """Neither a token, nor a session's secret, nor a key is in any file of the database."""
     issued = [registry.issue(username=f"user{number}", application="Outlook") for number in range(20)]

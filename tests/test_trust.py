@@ -4,12 +4,10 @@ import fcntl
 import json
 import os
 import random
-import shutil
 import stat
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,8 +30,8 @@ from authctl.model import ProfileSet
 from authctl.registry.backups import restore
 from authctl.registry.unit_of_work import AUTHCTL
 from authctl.settings import find_home
-from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.reserve import RESERVE_BYTES
+from tests import places
 from tests.conftest import Authctl, Clock, Install
 from tests.sealed_events import seal_event
 
@@ -52,7 +50,7 @@ def reopened(registry: Registry, home: Path, clock: Clock, said: list[str]) -> C
     opened: list[Registry] = []
 
     def again() -> Registry:
-        one = Registry.open(home, registry=home / "registry.db", clock=clock, warn=said.append)
+        one = Registry.open(home, registry=places.place_in(home), clock=clock, warn=said.append)
         opened.append(one)
         return one
 
@@ -73,28 +71,16 @@ def head(home: Path) -> list[str]:
 
 
 def saved(registry: Registry, home: Path) -> Path:
-    """A copy of the registry as it is now, taken by SQLite's own backup."""
+    """A portable copy of the registry as it is now, of which nothing is recorded."""
     copy = home.parent / "old.db"
-    with closing(sqlite3.connect(home / "registry.db")) as here, closing(sqlite3.connect(copy)) as there:
-        here.backup(there)
+    registry._installation.store.back_up(copy)
     return copy
 
 
 def put_back(registry: Registry, home: Path, copy: Path) -> None:
     """The copy in the place of the registry, as whoever restores a file does it."""
     registry.close()
-    for name in ("registry.db", "registry.db-wal", "registry.db-shm"):
-        (home / name).unlink(missing_ok=True)
-    shutil.copy(copy, home / "registry.db")
-    (home / "registry.db").chmod(0o600)
-
-
-def tampered(home: Path, sql: str) -> None:
-    """Change the audit log as somebody who has the file can."""
-    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
-        for trigger in ("next", "no_update", "no_delete"):
-            connection.execute(f"DROP TRIGGER audit_events_{trigger}")
-        connection.executescript(sql)
+    places.put_in(home, copy)
 
 
 # A8: the head outside
@@ -175,8 +161,7 @@ def test_a8_an_old_registry_under_another_id_is_not_believed(
     copy = saved(registry, home)
     registry.revoke(SessionFilter(username="bob"), note="lost device")
     put_back(registry, home, copy)
-    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
-        connection.execute("UPDATE registry SET id = '0123456789abcdef'")
+    places.change_in(home, "UPDATE registry SET id = '0123456789abcdef'")
     again = reopened()
     for operation in (
         lambda: again.verify(bob.access_token),
@@ -347,7 +332,7 @@ def test_j3_a_late_writer_does_not_bring_an_old_head_back(registry: Registry, ho
 def test_t1_a_clock_that_says_what_is_no_time(registry: Registry, home: Path, says: object):
     """Verify, issue and refresh cannot be judged; revoking goes by what was seen."""
     token = issue(registry).access_token
-    with Registry.open(home, registry=home / "registry.db", clock=lambda: says, warn=lambda _text: None) as broken:
+    with Registry.open(home, registry=places.place_in(home), clock=lambda: says, warn=lambda _text: None) as broken:
         with pytest.raises(RegistryUnavailable, match="invalid time"):
             broken.verify(token)
         with pytest.raises(RegistryUnavailable, match="invalid time"):
@@ -380,7 +365,7 @@ def test_j2_an_attack_on_the_log_is_found(
         issue(registry, name)
     registry.revoke(SessionFilter(username="a"), note="lost device")
     registry.close()
-    tampered(home, ATTACKS[attack])
+    places.tamper(home, ATTACKS[attack])
     with pytest.raises(IntegrityFailure) as refused:
         reopened().audit.verify()
     named = "it ends with event 4, and audit.head names event 6" if "tail" in attack else "event 4"
@@ -408,13 +393,10 @@ def test_j2_a_log_that_was_made_anew_is_found(registry: Registry, home: Path, re
             detail=json.loads(event.detail),
         )
         made.append(previous)
-    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as connection:
-        for trigger in ("next", "no_update", "no_delete"):
-            connection.execute(f"DROP TRIGGER audit_events_{trigger}")
-        connection.execute("DELETE FROM audit_events")
-        for e in made:
-            values = (e.seq, e.at, e.actor, e.action, e.subject, e.note, e.detail, e.prev_hash, e.hash)
-            connection.execute("INSERT INTO audit_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    places.tamper(home, "DELETE FROM audit_events")
+    for e in made:
+        values = (e.seq, e.at, e.actor, e.action, e.subject, e.note, e.detail, e.prev_hash, e.hash)
+        places.add_event(home, values)
     with pytest.raises(IntegrityFailure, match=r"event 4 is another, and audit.head names event 4"):
         reopened().audit.verify()
 
@@ -568,7 +550,9 @@ def test_t1_an_accepted_clock_and_a_restore(registry: Registry, home: Path, cloc
     issued = issue(registry)
     registry.backups.create(tmp_path / "copy.db")
     clock.forward(days=30)
-    assert restore(find_home(home, home / "registry.db"), tmp_path / "copy.db", note="restored", clock=clock).ended == 0
+    assert (
+        restore(find_home(home, places.place_in(home)), tmp_path / "copy.db", note="restored", clock=clock).ended == 0
+    )
     clock.forward(days=-30)
     registry.doctor.accept_clock(note="the battery was empty")
     with pytest.raises(TokenEnded, match="idle"):
@@ -689,6 +673,7 @@ authctl tokens issue -q --user dora --application Outlook > /dev/null 2>&1; echo
 """
 
 
+@pytest.mark.in_a_file
 def test_the_reserve_grows_back(registry: Registry, home: Path):
     """One that was made when there was little room is filled up by a later change."""
     os.truncate(home / "registry.db-reserve", 4096)
@@ -696,6 +681,7 @@ def test_the_reserve_grows_back(registry: Registry, home: Path):
     assert (home / "registry.db-reserve").stat().st_size == RESERVE_BYTES
 
 
+@pytest.mark.in_a_file
 def test_the_reserve_lies_beside_the_registry_itself(registry: Registry, home: Path, tmp_path: Path):
     """On the disk that it is for, by whatever name the registry is reached."""
     (tmp_path / "elsewhere").mkdir(0o700)

@@ -412,8 +412,8 @@ def test_not_after_a_restore(registry: Registry, home: Path, tmp_path: Path, lat
         complete(registry, row(created=1, used=2), row(number=number, created=1, used=2), taken=20)
     registry.close()
     later.forward(minutes=1)
-    restore(find_home(home, home / "registry.db"), tmp_path / "copy.db", note="disk failed", clock=later)
-    with Registry.open(home, registry=home / "registry.db", clock=later) as restored:
+    restore(find_home(home, places.place_in(home)), tmp_path / "copy.db", note="disk failed", clock=later)
+    with Registry.open(home, registry=places.place_in(home), clock=later) as restored:
         assert [one.recorded.id for one in restored.imports.list()] == [1]
         with pytest.raises(Refused, match="began before the registry was restored"):
             undo(restored)

@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,27 +19,23 @@ from authctl.registry import installation
 from authctl.registry.tokens import waiting_uses
 from authctl.store.sqlite import connections
 from authctl.store.sqlite.library import sqlite3
+from tests import places
 from tests.conftest import Clock, Install
 
 THREE_HOURS = "version: 1\nprofiles: {default: {idle_timeout: 3h}}\n"
 
 
-@contextmanager
-def locked(home: Path) -> Iterator[None]:
+def locked(home: Path) -> AbstractContextManager[None]:
     """Another connection writes, and does not end."""
-    with closing(sqlite3.connect(home / "registry.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
+    return places.held(places.place_in(home))
 
 
 def stored(home: Path, session_id: str) -> tuple[int, int]:
     """The last use and the deadline of a session, as another process reads them."""
-    with closing(sqlite3.connect(home / "registry.db")) as other:
-        row: tuple[int, int] = other.execute(
-            "SELECT last_used_at, expires_at FROM sessions WHERE id = ?", (session_id,)
-        ).fetchone()
-        return row
+    ((last_used_at, expires_at),) = places.ask(
+        home, "SELECT last_used_at, expires_at FROM sessions WHERE id = ?", (session_id,)
+    )
+    return last_used_at, expires_at
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -128,7 +125,7 @@ def test_a_waiting_use_revives_no_session_that_ended_meanwhile(
     delay_thread(monkeypatch)
     with locked(home):
         registry.verify(issued.access_token)
-    with Registry.open(home, registry=home / "registry.db", clock=clock) as other:
+    with Registry.open(home, registry=places.place_in(home), clock=clock) as other:
         ENDINGS[ending](other, issued.session.id, clock)
         before = other.session(issued.session.id)
         assert before.status != "active"
@@ -153,7 +150,7 @@ def test_a_waiting_use_of_a_replaced_token_is_left_out(
     with locked(home):
         registry.verify(issued.access_token)
     assert issued.refresh_token
-    with Registry.open(home, registry=home / "registry.db", clock=clock) as other:
+    with Registry.open(home, registry=places.place_in(home), clock=clock) as other:
         refreshed = other.refresh(issued.refresh_token).session
     assert registry.session(issued.session.id) == refreshed
 
@@ -168,7 +165,7 @@ def test_a_waiting_use_follows_the_profile_of_the_moment_when_it_is_written(
     delay_thread(monkeypatch)
     with locked(home):
         registry.verify(issued.access_token)
-    with Registry.open(home, registry=home / "registry.db", clock=clock) as other:
+    with Registry.open(home, registry=places.place_in(home), clock=clock) as other:
         shorter = profiles.read(THREE_HOURS.replace("3h", "2h").encode(), "profiles.yaml")
         other.profiles.apply(shorter, note="shorter")
     session = registry.session(issued.session.id)
@@ -298,6 +295,7 @@ other.execute("ROLLBACK")
 """
 
 
+@pytest.mark.in_a_file
 @pytest.mark.parametrize("forks", [False, True])
 def test_the_end_of_a_process_writes_what_waits(registry: Registry, home: Path, clock: Clock, forks: bool):
     """The process neither closes the registry nor lives on; a forked child leaves the uses to its parent."""
@@ -369,10 +367,51 @@ def test_of_many_uses_at_once_the_first_are_written_one_by_one_and_the_rest_toge
     delay_thread(monkeypatch)
     answers = [registry.verify(token) for token in tokens]
     assert [answer.last_used_at == registry.now() for answer in answers] == [True] * 10 + [False] * 40
-    with Registry.open(home, registry=home / "registry.db", clock=clock) as other:
+    with Registry.open(home, registry=places.place_in(home), clock=clock) as other:
         assert other.count(SessionFilter(used_since=other.now())) == 10
         assert registry.count(SessionFilter(used_since=registry.now())) == 50
         assert other.count(SessionFilter(used_since=other.now())) == 50
+
+
+def test_a_use_that_comes_in_a_pause_of_the_thread_does_not_wake_it(
+    install: Install, home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    """Each waking takes the interpreter from the thread that verifies: in its pause the thread calls no function."""
+    registry = install(THREE_HOURS)
+    tokens = [registry.issue(username=f"user{n}", application="Outlook").access_token for n in range(20)]
+    clock.forward(hours=1)
+    delay_thread(monkeypatch)
+    calls: list[str] = []
+    threading.setprofile(lambda frame, event, _: calls.append(frame.f_code.co_name) if event == "call" else None)
+    with locked(home):
+        registry.verify(tokens[0])
+        threading.setprofile(None)  # type: ignore[arg-type]  # as documented: from now on no thread gets one
+        wait_for(lambda: calls[-2:] == ["wait", "_is_owned"] or calls[-1:] == ["wait"])
+        before = len(calls)
+        for token in tokens[1:]:
+            registry.verify(token)
+            time.sleep(0.001)
+        assert calls[before:] == []
+    assert registry.count(SessionFilter(used_since=registry.now())) == len(tokens)
+
+
+@pytest.mark.parametrize(("seconds", "times"), [(3_600.0, 1), (0.0, 20)])
+def test_the_profiles_for_waiting_uses_are_read_once_in_a_while(
+    install: Install, home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, seconds: float, times: int
+):
+    """They count for the uses of the next tenth of a second, and are then read again."""
+    registry = install(THREE_HOURS)
+    tokens = [registry.issue(username=f"user{n}", application="Outlook").access_token for n in range(20)]
+    clock.forward(hours=1)
+    delay_thread(monkeypatch)
+    monkeypatch.setattr(waiting_uses, "PROFILES_SECONDS", seconds)
+    statements: list[str] = []
+    with locked(home):
+        registry._installation.store._hot.connection().set_trace_callback(statements.append)  # type: ignore[attr-defined]
+        for token in tokens:
+            registry.verify(token)
+        registry._installation.store._hot.connection().set_trace_callback(None)  # type: ignore[attr-defined]
+    assert len([one for one in statements if "profiles" in one]) == times
 
 
 def test_a_change_waits_no_longer_for_its_turn_if_many_uses_wait_before_it(
@@ -409,9 +448,7 @@ def test_a_waiting_use_is_not_written_to_another_session_that_got_the_number(
     delay_thread(monkeypatch)
     with locked(home):
         registry.verify(issued.access_token)
-    with closing(sqlite3.connect(home / "registry.db")) as other:
-        other.execute("UPDATE sessions SET id = 'zzzzzzzzzzzzzzzz', username = 'bob'")
-        other.commit()
+    places.change_in(home, "UPDATE sessions SET id = 'zzzzzzzzzzzzzzzz', username = 'bob'")
     assert registry.session("zzzzzzzzzzzzzzzz").last_used_at == issued.session.created_at
 
 
@@ -428,7 +465,7 @@ registry.verify(token)
 held, release = threading.Event(), threading.Event()
 
 def hold():
-    with registry._installation.waiting_uses._changed:
+    with registry._installation.waiting_uses._lock:
         held.set()
         release.wait()
 
@@ -445,6 +482,7 @@ print(os.waitstatus_to_exitcode(status))
 """
 
 
+@pytest.mark.in_a_file
 def test_a_forked_child_can_close_the_registry_of_its_parent(registry: Registry, home: Path, clock: Clock):
     """A thread of the parent may hold the lock of the queue at that moment; the child has no such thread, and must not wait for it."""
     clock.now = datetime.now(UTC)
@@ -472,7 +510,7 @@ def test_a_use_of_a_replaced_token_after_the_refresh_is_left_out(
         registry.verify(issued.access_token)
     assert issued.refresh_token
     behind = Clock(clock.now - timedelta(seconds=1))
-    with Registry.open(home, registry=home / "registry.db", clock=behind) as other:
+    with Registry.open(home, registry=places.place_in(home), clock=behind) as other:
         refreshed = other.refresh(issued.refresh_token).session
     assert registry.session(issued.session.id).last_used_at == refreshed.last_used_at < registry.now()
 
@@ -488,7 +526,7 @@ def test_a_waiting_use_moves_no_later_use_back(
     with locked(home):
         registry.verify(issued.access_token)
     clock.forward(minutes=5)
-    with Registry.open(home, registry=home / "registry.db", clock=clock) as other:
+    with Registry.open(home, registry=places.place_in(home), clock=clock) as other:
         later = other.verify(issued.access_token)
     session = registry.session(issued.session.id)
     assert (session.last_used_at, session.expires_at) == (registry.now(), later.expires_at)
@@ -517,6 +555,7 @@ def test_a_change_writes_many_waiting_uses_in_transactions_of_their_own(
     assert written[-1] <= 2
 
 
+@pytest.mark.in_a_file
 def test_a_full_disk_loses_no_waiting_use(install: Install, home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch):
     """A list is answered without them, and they are written when there is room again."""
     registry = install(THREE_HOURS)

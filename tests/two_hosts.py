@@ -204,14 +204,14 @@ class Hosts(NamedTuple):
 
 
 @pytest.fixture
-def hosts(tmp_path: Path, postgres_url: str, postgres_server: Server) -> Iterator[Hosts]:
+def hosts(tmp_path: Path, prepared_url: str, postgres_server: Server) -> Iterator[Hosts]:
     """Two hosts on an empty registry; both clocks stand still."""
     from tests.conftest import Clock  # which imports this fixture
 
     clock = Clock()
-    first, second = two_hosts(tmp_path, postgres_url, PROFILES, clock)
+    first, second = two_hosts(tmp_path, prepared_url, PROFILES, clock)
     with stopped_at_statements():
-        yield Hosts(first, second, clock, postgres_server, tmp_path, postgres_url)
+        yield Hosts(first, second, clock, postgres_server, tmp_path, prepared_url)
     for registry in (first, second):
         registry.audit.verify()
         registry.close()

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from authctl.errors import InvalidInput, Refused
-from authctl.instants import Duration, format_instant
+from authctl.instants import CLOCK_JUMP, Duration, format_instant
 from authctl.lifetimes import retention_cutoff
 from authctl.model import SessionFilter
 from authctl.registry.backlog import CLEANUP_DUE, Backlog, backlog_of, cutoff_of
@@ -23,7 +23,6 @@ from authctl.registry.journals import drop_journals
 from authctl.registry.unit_of_work import UnitOfWork, actor_name
 from authctl.store.protocol.cleanup import Archive, Removable
 from authctl.store.protocol.cursors import Cursor
-from authctl.store.protocol.registry import CLOCK_JUMP
 
 if TYPE_CHECKING:
     from authctl.store.protocol import Change, View

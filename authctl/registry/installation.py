@@ -109,6 +109,14 @@ class Installation:
 
         return Outbox(self.home, self.warn)
 
+    @cached_property
+    def _of_changes(self) -> "tuple[type[UnitOfWork], Callable[[str | None], str]]":
+        """The unit of work, and the check of an actor's name: each change needs them, a list does not."""
+        # decision 369: an import in a function costs 2 µs each time
+        from authctl.registry.unit_of_work import UnitOfWork, actor_name
+
+        return UnitOfWork, actor_name
+
     def warn(self, text: str) -> None:
         """Pass a warning to the caller who opened the registry; each text once."""
         if text not in self._warned:
@@ -145,8 +153,7 @@ class Installation:
         the waiting uses, and, if it `completes`, completes a changeover that was interrupted afterwards. A shared change, and one that `seals_late`,
         appends its events and announces at its end: with its commit, if there is one event.
         """
-        from authctl.registry.unit_of_work import UnitOfWork, actor_name
-
+        unit_of_work, actor_name = self._of_changes
         who = actor_name(actor)
         waiting = None if shared else self.waiting_uses
         # decision 156: lists and operations of an administrator must see the uses of this process
@@ -166,7 +173,7 @@ class Installation:
             if session is not None:
                 tx.keep_session(session)
             now, clock = self.clock.present(tx)
-            unit = UnitOfWork(tx, now, who, clock, self.outbox.announce, seals_late=shared or seals_late)
+            unit = unit_of_work(tx, now, who, clock, self.outbox.announce, seals_late=shared or seals_late)
             written: Sequence[int] = [] if waiting is None else waiting.write_all(tx, unit.now)
             # Not in a batch or a restore: only a change of its own with events can record the end of a disabling (decision 208).
             if synced and anchored:

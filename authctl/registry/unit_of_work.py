@@ -4,6 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from authctl import names
+from authctl.audit_chain import follow, new_event, placed
 from authctl.errors import InvalidInput
 from authctl.instants import format_instant
 from authctl.registry.clock import check_clock
@@ -75,8 +76,6 @@ class UnitOfWork:
         """The events of this unit. Those that wait to be appended are appended when this is asked for."""
         if not self._waiting:
             return self._sealed
-        from authctl.audit_chain import follow, placed
-
         if self._place is not None:
             self._sealed.append(placed(self._waiting.pop(), self._place()))
             self._place = None
@@ -111,8 +110,6 @@ class UnitOfWork:
         actor: str | None = None,
     ) -> None:
         """Append an event to the audit log, in this transaction; `actor` replaces the actor of the unit."""
-        from authctl.audit_chain import new_event
-
         event = new_event(
             at=self.now,
             actor=actor or self.actor,

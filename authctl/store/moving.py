@@ -18,7 +18,7 @@ from authctl.store.sqlite.backups import check, put_in_place
 from authctl.store.sqlite.connections import translated_errors
 from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.registry_file import check_vacant, draft_beside, finish_creation
-from authctl.store.sqlite.reserve import keep_reserve, release_reserve, reserve_file
+from authctl.store.sqlite.reserve import Reserve
 from authctl.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _arriving_in_file(view: "View", path: Path, _folder: Path) -> Iterator["Stor
             check_may_replace(path, marks, view.registry_id())
             file_moves.discard(path, marks.registry_id)
         put_in_place(draft, path)
-    keep_reserve(reserve_file(path))
+    Reserve(path).keep()
 
 
 @contextmanager
@@ -221,7 +221,7 @@ def discard_arrived(location: Location, registry_id: str) -> bool:
     with translated_errors(location):
         was_there = file_moves.discard(resolved(location), registry_id)
     if was_there:
-        release_reserve(reserve_file(resolved(location)))
+        Reserve(resolved(location)).release()
     return was_there
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from authctl import Registry
+from authctl.adapters import guard
+from tests import places
 from tests.installations import make_installation
 
 PROFILES = """\
@@ -50,9 +52,11 @@ def bearer(token: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """An installation with the profiles above."""
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installation with the profiles above; the variable names its registry, where that is on a server."""
     made = tmp_path / "home"
+    if places.ON_POSTGRES:
+        monkeypatch.setenv("AUTHCTL_REGISTRY", str(places.place_in(made)))
     make_installation(made, PROFILES)
     return made
 
@@ -60,7 +64,7 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def registry(home: Path) -> Iterator[Registry]:
     """The registry, as an administrator has it open."""
-    with Registry.open(home) as opened:
+    with Registry.open(home, registry=places.place_in(home)) as opened:
         yield opened
 
 
@@ -111,6 +115,22 @@ def _django(source: Any, **options: Any) -> Ask:
         return Answer(answer.status_code, {name.lower(): value for name, value in answer.items()}, answer.content)
 
     return ask
+
+
+@pytest.fixture(autouse=True)
+def registries_of_guards_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the registries that adapters opened: they leave that to the end of their process, and the driver warns of it before."""
+    opened: list[Registry] = []
+    real = guard._Process.open
+
+    def remembered(process: Any, source: Any) -> Registry:
+        opened.append(real(process, source))
+        return opened[-1]
+
+    monkeypatch.setattr(guard._Process, "open", remembered)
+    yield
+    for registry in opened:
+        registry.close()
 
 
 @pytest.fixture(params=[_starlette, _django, _flask], ids=["starlette", "django", "flask"])

@@ -4,17 +4,14 @@ import multiprocessing
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from authctl import Registry
 from authctl.instants import HOUR, SECOND
-from authctl.store.sqlite.library import sqlite3
+from tests import places
 from tests.adapters.conftest import Answer, bearer
 
 
@@ -51,7 +48,20 @@ def test_a_revoked_session_is_refused_at_the_next_request(site, registry, home):
     ask = site(home)
     issued = registry.issue(username="alice", application="Outlook")
     assert who(ask("/app/me", bearer(issued.access_token))) == "alice"
-    command = [sys.executable, "-m", "authctl", "--home", home, "revoke", "--user", "alice", "--note", "lost", "--yes"]
+    command = [
+        sys.executable,
+        "-m",
+        "authctl",
+        "--home",
+        home,
+        *places.named(home),
+        "revoke",
+        "--user",
+        "alice",
+        "--note",
+        "lost",
+        "--yes",
+    ]
     subprocess.run(command, check=True, capture_output=True)
     answer = ask("/app/me", bearer(issued.access_token))
     assert (answer.status, answer.json) == (401, {"error": "invalid_token"})
@@ -145,39 +155,23 @@ def test_a_cookie_counts_only_where_it_is_named(site, registry):
 def test_a_registry_that_cannot_be_read_is_503_and_never_401(site, registry, home, caplog):
     """A 401 would cost each user the login. The reason is in the log, without the token."""
     token = registry.issue(username="alice", application="Outlook").access_token
-    (home / "registry.db").rename(home / "away.db")
-    answer = site(home)("/app/me", bearer(token))
+    with places.away(home):
+        answer = site(home)("/app/me", bearer(token))
     assert (answer.status, answer.json) == (503, {"error": "temporarily_unavailable"})
     assert "registry" in caplog.text
     assert token not in caplog.text
-    (home / "away.db").rename(home / "registry.db")
     assert who(site(home)("/app/me", bearer(token))) == "alice"
-
-
-@contextmanager
-def held_lock(home: Path) -> Iterator[None]:
-    """The write lock, held by another process."""
-    program = (
-        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); c.execute('BEGIN IMMEDIATE');"
-        " print('held', flush=True); sys.stdin.read()"
-    )
-    command = [sys.executable, "-c", program, home / "registry.db"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
-        assert holder.stdout.readline() == b"held\n"
-        yield
-        holder.stdin.close()
 
 
 def test_a_held_write_lock_does_not_hold_requests_up(site, registry, home):
     """Each request is a use that is due; none of them waits for the lock."""
     tokens = [registry.issue(username=f"user {n}", application="Outlook").access_token for n in range(20)]
     ahead = registry.now() / SECOND + HOUR / SECOND
-    with Registry.open(home, clock=lambda: ahead) as later:
+    with Registry.open(home, registry=places.place_in(home), clock=lambda: ahead) as later:
         ask = site(later)
         ask("/app/me", bearer(tokens[0]))
-        with held_lock(home), pytest.raises(sqlite3.OperationalError, match="locked"):
+        with places.held(places.place_in(home)):
             assert [who(ask("/app/me", bearer(token))) for token in tokens] == [f"user {n}" for n in range(20)]
-            sqlite3.connect(home / "registry.db", timeout=0, isolation_level=None).execute("BEGIN IMMEDIATE")
 
 
 def test_threads_share_an_adapter(site, registry, home):

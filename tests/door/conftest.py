@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from authctl import Registry
+from tests import places, succeeded_commands
 from tests.installations import make_installation
 
 pytest.importorskip("uvicorn", reason="authctl[serve] is not installed")
@@ -114,7 +115,18 @@ def start_door(
 ) -> RunningDoor:
     """Start a door, and wait until it says that it listens."""
     out, err = folder / "door.out", folder / "door.err"
-    command = [sys.executable, "-m", "authctl", "--home", str(home), "serve", "--bind", bind, *options]
+    command = [
+        sys.executable,
+        "-m",
+        "authctl",
+        "--home",
+        str(home),
+        *places.named(home),
+        "serve",
+        "--bind",
+        bind,
+        *options,
+    ]
     with out.open("w") as stdout, err.open("w") as stderr:
         process = subprocess.Popen(
             command, stdout=stdout, stderr=stderr, text=True, env={**os.environ, **(environment or {})}
@@ -122,6 +134,7 @@ def start_door(
     until = time.monotonic() + 60
     while time.monotonic() < until and process.poll() is None:
         if found := re.search(r"listening at (\S+)", err.read_text()):
+            succeeded_commands.remember(("serve",))
             return RunningDoor(process, found[1], home, out, err)
         time.sleep(0.02)
     process.kill()
@@ -151,7 +164,7 @@ def make_home(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def registry(home: Path) -> Iterator[Registry]:
     """The registry behind the door, as an administrator has it open."""
-    with Registry.open(home) as opened:
+    with Registry.open(home, registry=places.place_in(home)) as opened:
         yield opened
 
 

@@ -10,14 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
 from authctl import Registry
-from authctl.store.sqlite.library import sqlite3
+from tests import places
 from tests.door.conftest import Client, make_home, start_door, stop_door
 
 FORM = "application/x-www-form-urlencoded"
@@ -27,7 +27,7 @@ FORM = "application/x-www-form-urlencoded"
 def place(tmp_path):
     """An installation of the test's own, with a client and a token."""
     home = make_home(tmp_path)
-    with Registry.open(home) as registry:
+    with Registry.open(home, registry=places.place_in(home)) as registry:
         made = registry.clients.add("shop", may=["introspect", "revoke"], revoke_note="signed out in the shop")
         token = registry.issue(username="alice", application="Shop").access_token
         yield home, registry, Client(made.client.client_id, made.secret), token
@@ -110,7 +110,7 @@ def test_a_full_disk_leaves_verdicts_and_revocations(tmp_path):
         home = make_home(tmp_path)
         shutil.move(home, disk / "home")
         home = disk / "home"
-        with Registry.open(home) as registry:
+        with Registry.open(home, registry=places.place_in(home)) as registry:
             made = registry.clients.add("shop", may=["introspect", "revoke", "refresh"], revoke_note="signed out")
             client = Client(made.client.client_id, made.secret)
             one = registry.issue(username="alice", application="Shop")
@@ -136,6 +136,7 @@ def test_a_full_disk_leaves_verdicts_and_revocations(tmp_path):
         subprocess.run(["umount", disk], check=True)
 
 
+@pytest.mark.in_a_file
 def test_a_registry_that_goes_away_and_comes_back(place, tmp_path):
     """Another installation in its place is not taken for it, and nobody is told that a token is invalid meanwhile."""
     home, registry, client, token = place
@@ -161,7 +162,7 @@ def test_a_registry_that_goes_away_and_comes_back(place, tmp_path):
             time.sleep(0.1)
         assert door.ask(token, client)["active"]
         assert door.post("/revoke", client, token=token).status == 200
-        with Registry.open(home) as again:
+        with Registry.open(home, registry=places.place_in(home)) as again:
             assert next(iter(again.sessions())).status == "revoked"
     finally:
         assert stop_door(door) == 0
@@ -243,6 +244,7 @@ def _held_lock(home):
         holder.stdin.close()
 
 
+@pytest.mark.in_a_file
 def test_at_least_half_of_the_rate_with_the_write_lock_held(place, tmp_path):
     """No verdict waits for it, although each use is due. The uses are written afterwards."""
     home, registry, client, _ = place
@@ -267,13 +269,11 @@ def test_at_least_half_of_the_rate_with_the_write_lock_held(place, tmp_path):
 
 
 def _make_due(home):
-    with closing(sqlite3.connect(home / "registry.db")) as connection, connection:
-        connection.execute("UPDATE sessions SET use_due_at = created_at")
+    places.change_in(home, "UPDATE sessions SET use_due_at = created_at")
 
 
 def _due(home):
-    with closing(sqlite3.connect(home / "registry.db")) as connection:
-        return connection.execute("SELECT count(*) FROM sessions WHERE use_due_at = created_at").fetchone()[0]
+    return places.ask(home, "SELECT count(*) FROM sessions WHERE use_due_at = created_at")[0][0]
 
 
 def _wait_until_written(home):

@@ -9,6 +9,7 @@ from authctl import Registry
 from authctl.errors import TokenInvalid
 from authctl.instants import HOUR, SECOND
 from authctl.profiles import read as read_profiles
+from tests import places
 from tests.door.conftest import PROFILES, Client, make_home, percent, start_door, stop_door
 
 
@@ -222,7 +223,7 @@ def test_another_scope_is_told_within_a_second(tmp_path):
     home = make_home(tmp_path)
     running = start_door(home, tmp_path)
     try:
-        with Registry.open(home) as registry:
+        with Registry.open(home, registry=places.place_in(home)) as registry:
             made = registry.clients.add("shop", may=["introspect"])
             client = Client(made.client.client_id, made.secret)
             old = registry.issue(username="alice", application="Shop", profile="scoped").access_token

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from authctl import Registry
+from tests import places
 from tests.door.conftest import start_door, stop_door
 
 
@@ -83,7 +84,7 @@ def test_no_request_is_lost_while_processes_are_replaced(home: Path, registry: R
 def start_at(listener: socket.socket, home: Path, folder: Path, workers: int) -> subprocess.Popen[str]:
     """Start a door at a socket that this process keeps."""
     options = ["--bind", f"fd:{listener.fileno()}", "--workers", str(workers), "--verify-any", "--access-log", "off"]
-    command = [sys.executable, "-m", "authctl", "--home", str(home), "serve", *options]
+    command = [sys.executable, "-m", "authctl", "--home", str(home), *places.named(home), "serve", *options]
     with (folder / "err").open("w") as err:
         process = subprocess.Popen(command, pass_fds=[listener.fileno()], stderr=err, text=True)
     while "listening" not in (folder / "err").read_text():

@@ -18,12 +18,13 @@ import yaml
 
 from authctl import Registry
 from authctl.door.application import PREFIXES, ROUTES
+from tests import places
 from tests.door.conftest import Client, make_home, start_door, stop_door
 
 
 def run_serve(home, *options):
     """Run `authctl serve` until it ends by itself."""
-    command = [sys.executable, "-m", "authctl", "--home", str(home), "serve", *options]
+    command = [sys.executable, "-m", "authctl", "--home", str(home), *places.named(home), "serve", *options]
     return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
 
 
@@ -31,7 +32,7 @@ def run_serve(home, *options):
 def place(tmp_path):
     """An installation of the test's own, with a client and a token."""
     home = make_home(tmp_path)
-    with Registry.open(home) as registry:
+    with Registry.open(home, registry=places.place_in(home)) as registry:
         made = registry.clients.add("shop", may=["introspect", "revoke"], revoke_note="signed out in the shop")
         token = registry.issue(username="alice", application="Shop").access_token
         yield home, registry, Client(made.client.client_id, made.secret), token

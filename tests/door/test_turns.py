@@ -2,14 +2,14 @@
 
 import socket
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from authctl import Registry
-from authctl.store.sqlite.library import sqlite3
+from tests import places
 from tests.door.conftest import Client, RunningDoor
 
 TOGETHER = 24
@@ -113,8 +113,7 @@ def test_the_uses_of_a_turn_are_written_and_the_later_verdicts_read_them(
     """Each session of the turn is due to be used; the verdicts are right all the same, and the uses arrive."""
     client = add("introspect")
     issued = [registry.issue(username=f"user{n}", application="Shop") for n in range(6)]
-    with closing(sqlite3.connect(home / "registry.db")) as connection, connection:
-        connection.execute("UPDATE sessions SET use_due_at = created_at")
+    places.change_in(home, "UPDATE sessions SET use_due_at = created_at")
     answers = crowd.send(*(introspection(client, one.access_token) for one in issued))
     assert all(b'"active":true' in answer for answer in answers)
     until = time.monotonic() + 5

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from authctl import shipped_examples
+from tests import places
 
 
 def setting(unit: str, name: str) -> str:
@@ -41,6 +42,7 @@ def test_the_command_of_the_unit_listens_at_the_socket_of_systemd(home: Path, tm
     assert setting("authctl-serve.socket", "ListenStream").startswith("/run/authctl/")
     path = tmp_path / "door.sock"
     command = ["systemd-socket-activate", "-l", str(path), "-E", f"AUTHCTL_HOME={home}"]
+    command += ["-E", f"AUTHCTL_REGISTRY={places.place_in(home)}"] if places.ON_POSTGRES else []
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen([*command, sys.executable, "-m", "authctl", *words[1:]], stdout=log, stderr=log)
         try:

@@ -110,7 +110,7 @@ def _wait(installation: Installation, session: Session, use: "Use") -> bool:
 
     waiting = waiting_uses(installation)
     # One use of a session in its interval is enough: it is due in the row until the waiting one is written.
-    profile = None if waiting.covers(use) else installation.store.profiles().ruling(session.profile, session.number)
+    profile = None if waiting.covers(use) else waiting.profiles().ruling(session.profile, session.number)
     if profile is not None:
         waiting.add(use, deadlines_after_use(profile, session, use.used_at).use_due_at)
     return False

@@ -18,6 +18,7 @@ from authctl.registry.tokens import uses
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from authctl.model import ProfileSet
     from authctl.registry.installation import Installation
     from authctl.registry.tokens.uses import Use
     from authctl.store.protocol import Change
@@ -42,6 +43,9 @@ FIRST_PAUSE_SECONDS = 0.1
 _IDLE_SECONDS = 2.0
 """How long the thread waits for a use before it ends."""
 
+PROFILES_SECONDS = 0.1
+"""How long the profiles that were read for a use count for the next ones. They decide only whether another use of the session waits, too."""
+
 
 class WaitingUses:
     """The uses of one open registry that wait. Threads may share it."""
@@ -55,13 +59,32 @@ class WaitingUses:
         self._latest: dict[str, tuple[Use, int]] = {}
         """The latest waiting use by the id of its session, and the instant from which on the next one is due."""
         self._last_place = 0
-        self._changed = threading.Condition()
+        self._profiles: ProfileSet | None = None
+        self._profiles_until = 0.0
+        self._make_locks()
         self._thread: threading.Thread | None = None
         self._closed = False
         _open.add(self)
 
+    def _make_locks(self) -> None:
+        lock = threading.RLock()
+        self._lock = lock
+        """The lock of the queue."""
+        # Two conditions, so that a use wakes the thread only if it waits for one, and not in its pause: each waking costs as much
+        # as a verification.
+        self._arrived = threading.Condition(lock)
+        self._ended = threading.Condition(lock)
+
     def __len__(self) -> int:
         return len(self._uses)
+
+    def profiles(self) -> "ProfileSet":
+        """The profiles in force, up to a tenth of a second old."""
+        now = monotonic()
+        if self._profiles is None or now >= self._profiles_until:
+            self._profiles = self._installation.store.profiles()
+            self._profiles_until = now + PROFILES_SECONDS
+        return self._profiles
 
     def covers(self, use: "Use") -> bool:
         """Whether a waiting use of the same session makes this one not due yet."""
@@ -70,7 +93,7 @@ class WaitingUses:
 
     def add(self, use: "Use", next_due_at: int) -> None:
         """Keep a use until it can be written; `next_due_at` is when the next use of the session is due."""
-        with self._changed:
+        with self._lock:
             is_full = len(self._uses) >= MOST_WAITING
             if is_full:
                 self.dropped += 1
@@ -98,7 +121,7 @@ class WaitingUses:
 
     def forget(self, places: "Sequence[int]") -> None:
         """Remove uses that were written, or that cannot be."""
-        with self._changed:
+        with self._lock:
             for place in places:
                 use = self._uses.pop(place, None)
                 # A later use of the session may have come since: it stays the latest one.
@@ -117,9 +140,10 @@ class WaitingUses:
     def close(self) -> None:
         """Write all waiting uses, or drop them with a warning if they cannot be written. Later ones are dropped."""
         _open.discard(self)
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
+            self._arrived.notify_all()
+            self._ended.notify_all()
         if not self.write_within(CLOSE_SECONDS):
             self._installation.warn(
                 f"uses that could not be written before the registry was closed: {len(self._uses):,}"
@@ -128,7 +152,7 @@ class WaitingUses:
 
     def leave_to_parent(self) -> None:
         """Forget the uses in a forked child: the parent writes them, by a thread that the child does not have."""
-        self._changed = threading.Condition()  # the thread may have held it when the process was forked
+        self._make_locks()  # the thread may have held the lock when the process was forked
         self._thread = None
         self._uses.clear()
         self._latest.clear()
@@ -143,7 +167,7 @@ class WaitingUses:
         return places
 
     def _places(self, limit: int) -> list[int]:
-        with self._changed:
+        with self._lock:
             # A copy under the lock: other threads add uses while a batch is written.
             return list(islice(self._uses, limit))
 
@@ -173,7 +197,7 @@ class WaitingUses:
     def _wake_thread(self) -> None:
         """Wake the thread, or start one."""
         if self._thread is not None:
-            self._changed.notify()
+            self._arrived.notify()
         elif not self._closed:
             # A daemon, so that the end of the process waits for `_close_all` only.
             self._thread = threading.Thread(target=self._run, name="authctl-uses", daemon=True)
@@ -184,24 +208,24 @@ class WaitingUses:
 
     def _run(self) -> None:
         """Write the waiting uses, until there has been none for a while."""
-        size = _batch_size()
-        self._rest(FIRST_PAUSE_SECONDS)
-        while self._has_uses():
+        size, pause = _batch_size(), FIRST_PAUSE_SECONDS
+        while self._has_uses() and not self._is_closed_within(pause):
             is_written = self._try_batch(size, _TRY_SECONDS)
-            self._rest(PAUSE_SECONDS if is_written and self._uses else FIRST_PAUSE_SECONDS)
+            pause = PAUSE_SECONDS if is_written and self._uses else FIRST_PAUSE_SECONDS
 
     def _has_uses(self) -> bool:
         """Wait for uses. False, and the thread ends, if none came for a while, or the registry was closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._uses or self._closed, _IDLE_SECONDS)
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._uses or self._closed, _IDLE_SECONDS)
             if self._uses and not self._closed:
                 return True
             self._thread = None
             return False
 
-    def _rest(self, seconds: float) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed, seconds)
+    def _is_closed_within(self, seconds: float) -> bool:
+        """Pause. True as soon as the registry is closed."""
+        with self._ended:
+            return self._ended.wait_for(lambda: self._closed, seconds)
 
 
 def waiting_uses(installation: "Installation") -> WaitingUses:

@@ -220,8 +220,11 @@ def _detail(session: Session, row: Sequence[Any]) -> ImportedDetail:
 
 
 def _marks(values: Sequence[object]) -> str:
-    """A mark for each value, since JSON cannot carry the bytes of a key. Names for them cost the square of their number."""
-    return ", ".join("?" * len(values))
+    """A mark for each value, since JSON cannot carry the bytes of a key. Names for them cost the square of their number.
+
+    With no values it is NULL, which equals nothing: not every database takes an empty list (decision 371).
+    """
+    return ", ".join("?" * len(values)) or "NULL"
 
 
 def _values(new: Imported) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from functools import cache
 from typing import TYPE_CHECKING
 
+from authctl.instants import CLOCK_JUMP
 from authctl.names import fold
 from authctl.store.nouns.audit import AuditWriter
 from authctl.store.nouns.clients import ClientsWriter
@@ -249,8 +250,6 @@ class PostgresChange(
         super().set_recorded_time(at)
 
     def record_time(self, at: int) -> None:
-        from authctl.store.protocol.registry import CLOCK_JUMP
-
         # decision 88: a leap from the first instant on is remembered, since 0 is that of an empty registry
         recorded = self.recorded_time()
         leaps = 1 <= recorded <= at - CLOCK_JUMP

@@ -5,11 +5,6 @@ See docs/glossary.md#recorded-time.
 
 from typing import Protocol
 
-from authctl.instants import DAY
-
-CLOCK_JUMP = 7 * 31 * DAY
-"""The least distance between two recorded times that counts as a leap: the clock may have been wrong."""
-
 
 class RegistryView(Protocol):
     """Reading facts about the registry."""
@@ -24,7 +19,7 @@ class RegistryView(Protocol):
         """The time of the store's own clock when this transaction had its turn, as `Store.clock`; None if it has only this machine's."""
 
     def last_clock_jump(self) -> int | None:
-        """The instant to which the recorded time moved by more than `CLOCK_JUMP` at once; None if it has not, or was set since."""
+        """The instant to which the recorded time moved by more than `instants.CLOCK_JUMP` at once; None if it has not, or was set since."""
 
     def restored_at(self) -> int | None:
         """The instant of the last restore, or of the last acceptance of an audit chain. All earlier sessions ended then."""

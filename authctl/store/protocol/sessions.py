@@ -52,7 +52,7 @@ class SessionsChange(Protocol):
         """Wait until no other change writes the session with that number, and keep it unchanged by others until the commit."""
 
     def record_uses(self, uses: Sequence[tuple[int, int, Deadlines]]) -> None:
-        """Write uses: the number of the session, the instant, and the deadlines after it.
+        """Write uses: the number of the session, the instant, and the deadlines after it; of several uses of a session the last one.
 
         Call it before `record_time`, which would hide that a use is late.
         """

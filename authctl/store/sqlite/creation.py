@@ -11,7 +11,7 @@ from authctl.files import resolved
 from authctl.store.sqlite.connections import translated_errors
 from authctl.store.sqlite.library import sqlite3
 from authctl.store.sqlite.registry_file import APPLICATION_ID, draft_beside, link_draft
-from authctl.store.sqlite.reserve import keep_reserve, reserve_file
+from authctl.store.sqlite.reserve import Reserve
 from authctl.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def creating(path: Path, registry_id: str, profiles: "ProfileSet") -> Iterator[S
             link_draft(draft, path)
         except FileExistsError:
             raise Refused(f"a registry already exists: {path}") from None
-    keep_reserve(reserve_file(resolved(path)))
+    Reserve(resolved(path)).keep()
 
 
 def make_tables(draft: Path, registry_id: str, profiles: str) -> None:

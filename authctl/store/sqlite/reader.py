@@ -9,6 +9,9 @@ from authctl.store.sqlite.library import sqlite3
 
 _USUAL_CACHE_KIB = 2_000
 
+SEARCH_BATCH = 256
+"""The search index catches up at each number of a session or a revocation that is a multiple of this one."""
+
 
 class Reader(AnyReader):
     """The open transaction of a connection, to read from."""
@@ -36,9 +39,8 @@ class Writer(Reader, AnyWriter):
     """The open transaction of a connection, to write in."""
 
     def extend_search_at(self, number: int) -> None:
-        from authctl.store.sqlite.search_index import add_batch_at
-
-        add_batch_at(self.connection, number)
+        if number % SEARCH_BATCH == 0:
+            self.extend_search()
 
     def add_note_to_search(self, revocation_id: int, note_key: str) -> None:
         from authctl.store.sqlite import search_index

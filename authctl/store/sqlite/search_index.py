@@ -13,9 +13,6 @@ from authctl.store.sql.filters import SEARCHED, contains_search
 from authctl.store.sqlite.dialect import SQLITE
 from authctl.store.sqlite.library import sqlite3
 
-_BATCH = 256
-"""The index catches up at each number of a session or a revocation that is a multiple of this one."""
-
 _MOST_ADDED = 4_000
 """The most rows that are added at once, and the most that the index may be behind if it is to be used."""
 
@@ -256,9 +253,3 @@ def add_note(connection: sqlite3.Connection, revocation_id: int, note_key: str) 
     """Add the note of a revocation that was open when the index passed its number."""
     sql = f"INSERT INTO notes_found (rowid, text) SELECT :id, :note WHERE :id <= {_INDEXED_NOTES}"
     connection.execute(sql, {"id": revocation_id, "note": note_key})
-
-
-def add_batch_at(connection: sqlite3.Connection, number: int) -> None:
-    """Let the index catch up, if the number of a new session or revocation is a multiple of the batch."""
-    if number % _BATCH == 0:
-        extend(connection)

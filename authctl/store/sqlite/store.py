@@ -5,7 +5,7 @@ a long list, or a wait for the turn to write, delays no `verify`.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from authctl.store.protocol.health import Health
     from authctl.store.sqlite.change import SqliteChange
     from authctl.store.sqlite.client_look_up import ClientLookUp
+    from authctl.store.sqlite.facts import Facts
     from authctl.store.sqlite.look_up import LookUp
+    from authctl.store.sqlite.reserve import Reserve
 
 LOG_LIMIT_BYTES = 16 * 2**20
 """The size of the write-ahead log from which on a writer waits for the readers that keep it from starting anew."""
@@ -177,9 +179,7 @@ class SqliteStore:
         # This thread's own look-ups: they would not see the change, and keep the log from being emptied after it.
         if self._looking_up == get_ident():
             self._end_look_ups()
-        from authctl.store.sqlite.change import SqliteChange
-        from authctl.store.sqlite.facts import read_facts
-
+        sqlite_change, read_facts = self._of_changes
         if not self._writer.lock.acquire(timeout=-1 if timeout is None else timeout):
             raise RegistryLocked("another thread is writing")
         try:
@@ -196,7 +196,7 @@ class SqliteStore:
                     self._begin(self._usual_timeout() * lock_timeouts if timeout is None else timeout)
                     facts = read_facts(connection, self.path, sign_in)
                     begun = monotonic()
-                    change = SqliteChange(connection, facts)
+                    change = sqlite_change(connection, facts)
                     yield change
                     connection.execute("COMMIT")
                     if step:
@@ -207,6 +207,17 @@ class SqliteStore:
                     roll_back(connection)
         finally:
             self._writer.lock.release()
+
+    @cached_property
+    def _of_changes(
+        self,
+    ) -> "tuple[type[SqliteChange], Callable[[sqlite3.Connection, Path, str | None], Facts | None]]":
+        """The class of changes, and the function that reads their facts: each change needs them, reading does not."""
+        # decision 369: an import in a function costs 2 µs each time
+        from authctl.store.sqlite.change import SqliteChange
+        from authctl.store.sqlite.facts import read_facts
+
+        return SqliteChange, read_facts
 
     def _usual_timeout(self) -> float:
         """How long a change waits for its turn, in seconds."""
@@ -243,12 +254,15 @@ class SqliteStore:
         the log, and is in nobody's way. If another connection is emptying the log, it is left to that one (decision 111).
         Whatever goes wrong here: the change was committed before.
         """
-        with suppress(OSError, sqlite3.Error):
+        try:
             size = os.stat(self._log).st_size  # noqa: PTH116
-            # The limit falls back once the log is small again. It never rises by more than one step above the present size.
-            if size < self._log_limit:
-                self._log_limit = max(LOG_LIMIT_BYTES, min(self._log_limit, size + LOG_LIMIT_BYTES))
-                return
+        except OSError:
+            return
+        # The limit falls back once the log is small again. It never rises by more than one step above the present size.
+        if size < self._log_limit:
+            self._log_limit = max(LOG_LIMIT_BYTES, min(self._log_limit, size + LOG_LIMIT_BYTES))
+            return
+        with suppress(sqlite3.Error):
             self._log_limit = size + LOG_LIMIT_BYTES
             connection = self._writer.with_pragmas(busy_timeout=_LOG_TRY_MILLISECONDS)
             until = monotonic() + timeout
@@ -282,20 +296,16 @@ class SqliteStore:
 
     def keep_space(self) -> None:
         if not self._is_draft:
-            from authctl.store.sqlite.reserve import keep_reserve
-
-            keep_reserve(self._reserve)
+            self._reserve.keep()
 
     def free_space(self) -> bool:
-        from authctl.store.sqlite.reserve import release_reserve
-
-        return release_reserve(self._reserve)
+        return self._reserve.release()
 
     @cached_property
-    def _reserve(self) -> Path:
-        from authctl.store.sqlite.reserve import reserve_file
+    def _reserve(self) -> "Reserve":
+        from authctl.store.sqlite.reserve import Reserve
 
-        return reserve_file(self.path)
+        return Reserve(self.path)
 
     def back_up(self, path: Path) -> None:
         from authctl.store.sqlite.backups import back_up
