@@ -205,7 +205,7 @@ class Installation:
     def revocation(
         self, actor: str | None, revoke: "Callable[[UnitOfWork], Result]", *, is_everything: bool
     ) -> "Result":
-        """Revoke sessions in a change of its own. `revoke` is called again if another change came between (decision 369)."""
+        """Revoke sessions in a change of its own. `revoke` is called again if another change came between (decision 373)."""
         change = partial(self.change, actor, lock_timeouts=URGENT_LOCK_TIMEOUTS, seals_late=True)
         if is_everything:
             with suppress(Overtaken), change(revokes_all=True) as unit:

@@ -77,7 +77,7 @@ _APPEND_AND_RECORD_TIME = f"WITH recorded AS ({_RECORD_TIME.replace('$1, $2', '$
 _APPEND_AND_TAKE_NUMBER = (
     f"{_APPEND_AND_RECORD_TIME}, nextval('sessions_number_seq'), {SERVER_CLOCK}, greatest($9::bigint, $11::bigint)"
 )
-"""The same, with the number of the next session, the clock, and the recorded time as far as this change knows it (decision 370).
+"""The same, with the number of the next session, the clock, and the recorded time as far as this change knows it (decision 374).
 
 The number is taken behind the gate: an import, which is alone, takes a range of numbers (decision 307).
 """
@@ -230,7 +230,7 @@ class PostgresChange(
 
     def count(self, selection: "SessionFilter", now: int, at_most: int | None = None) -> int:
         read = self._revocation
-        # decision 369: shared changes remove no session, so that there is one at the turn, too
+        # decision 373: shared changes remove no session, so that there is one at the turn, too
         if read is not None and read.has_sessions and at_most == 1 and not selection.criteria():
             return 1
         return super().count(selection, now, at_most)

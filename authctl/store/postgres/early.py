@@ -1,4 +1,4 @@
-"""The beginning of changes that read before their turn, so that they hold the gate for no turn of their client (decisions 342, 369 and 370).
+"""The beginning of changes that read before their turn, so that they hold the gate for no turn of their client (decisions 342, 373 and 374).
 
 One message reads. The other one has all from BEGIN to the flush; behind the gate it asks whether another change came between.
 """

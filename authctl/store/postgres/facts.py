@@ -55,7 +55,7 @@ READ_REVOCATION = (
     "SELECT pg_try_advisory_xact_lock_shared($1), g.turn, (SELECT id FROM revocations WHERE at IS NULL), EXISTS (SELECT 1 FROM sessions),"
     f" {READ_FACTS[False].removeprefix('SELECT ')}"
 )
-"""The facts of a revocation of everything, read before its turn (decision 369); the first is false where the gate is taken or waited for alone."""
+"""The facts of a revocation of everything, read before its turn (decision 373); the first is false where the gate is taken or waited for alone."""
 _MARKS_WIDTH = len(move_marks.COLUMNS.split(", "))
 _PROFILES_WIDTH = 1 + len(rows.CHANGEOVER.split(", "))
 

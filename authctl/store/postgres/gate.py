@@ -41,7 +41,7 @@ LANES = 8
 
 
 _CHECK_CLOCK = f"1 / (abs({SERVER_CLOCK} - $5::bigint) < {LONGEST})::integer, "
-"""An error if an instant that was reckoned is far from the clock of the server (decision 370)."""
+"""An error if an instant that was reckoned is far from the clock of the server (decision 374)."""
 
 
 @cache

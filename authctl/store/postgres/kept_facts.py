@@ -1,7 +1,7 @@
 """Sign-ins that follow each other on one connection: the facts of one serve for the next one, which is a single message to the server.
 
 Only changes that are alone alter what a sign-in judges by, and it asks at its turn whether one came between. Four things are left:
-whether its user is disabled, the clock, the recorded time, and the number of its session (decision 370).
+whether its user is disabled, the clock, the recorded time, and the number of its session (decision 374).
 """
 
 from time import monotonic_ns
