@@ -109,7 +109,7 @@ class _Writer(SharedConnection):
 
 
 class _Purpose(NamedTuple):
-    """The kind of change that its caller wants."""
+    """The kind of a change, and how it takes its turn."""
 
     shared: bool
     tries: bool
