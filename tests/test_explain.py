@@ -151,6 +151,7 @@ STEP = st.tuples(
 )
 
 
+@pytest.mark.in_a_file  # it copies the home of an open registry
 @settings(max_examples=25)
 @given(st.lists(STEP, min_size=3, max_size=14))
 def test_explain_gives_the_verdict_of_verify_now_and_later(steps):

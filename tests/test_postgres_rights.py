@@ -213,9 +213,11 @@ def test_row_level_security_that_comes_later(place: Place, tmp_path: Path, home:
     """A registry that is open then is refused, too: its connections were asked before."""
     with Registry.open(home, registry=place.url) as registry:
         issued = registry.issue(username="alice", application="A")
+        assert registry.lists.page(SessionFilter()).sessions  # so that its connection was asked before
         place.execute("ALTER TABLE sessions ENABLE ROW LEVEL SECURITY")
         for call in (
             lambda: registry.verify(issued.access_token),
+            lambda: registry.lists.page(SessionFilter()),
             lambda: registry.revoke(SessionFilter(everything=True), note="breach drill"),
         ):
             with pytest.raises(RegistryUnavailable, match="row-level security"):

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import places
 from tests.adapters.conftest import bearer, starlette_test_client
-from tests.adapters.test_adapters import held_lock
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,7 +54,7 @@ def test_starlette_records_deliveries_outside_of_the_event_loop(registry, home, 
     async def run():
         transport = httpx.ASGITransport(application(registry if is_open else home))
         async with httpx.AsyncClient(transport=transport, base_url="http://site") as client:
-            with held_lock(home):
+            with places.held(places.place_in(home)):
                 return await _largest_gap([client.get("/app/me", headers=bearer(one.access_token)) for one in issued])
 
     gap, answers = asyncio.run(run())

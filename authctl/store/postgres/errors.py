@@ -31,7 +31,7 @@ _UNAVAILABLE = {
     "53200": "the server has too little memory",
     "53300": "the server has too many connections",
     "57014": "the server cancelled the statement",
-    "57P01": "the server is shutting down",
+    "57P01": "the server is shutting down, or an administrator ended the connection",
     "57P02": "the server crashed",
     "57P03": "the server is starting or stopping",
     "57P04": "the database was dropped",
