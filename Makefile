@@ -88,7 +88,7 @@ postgres-cluster: $(VENV)/ready ## a registry in a cluster of Patroni and etcd, 
 
 BENCH := AUTHCTL_BENCH_RESULTS=.bench/results.jsonl $(BIN)/python benchmarks
 
-bench: $(VENV)/ready .venv-peers/ready ## every ratio beside what is owed, at sizes that take minutes
+bench: $(VENV)/ready .venv-peers/ready ## every ratio beside its limit, at sizes that take minutes
 	mkdir -p .bench && rm -f .bench/results.jsonl
 	$(BENCH)/startup.py
 	$(BENCH)/verify.py 100000

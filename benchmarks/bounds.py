@@ -34,14 +34,14 @@ class Bound:
         return {"ratio": self.number, "speed": 1 / self.number, "time": self.number / line.reference}[self.of]
 
 
-def bound(owed: str) -> Bound | None:
-    """The limit that the words set; None where nothing is owed. Raises ValueError where they say something else."""
-    if not owed.strip():
+def bound(limit: str) -> Bound | None:
+    """The limit that the words set; None where there is no limit. Raises ValueError where they say something else."""
+    if not limit.strip():
         return None
-    found = _WORDS.fullmatch(owed.strip())
+    found = _WORDS.fullmatch(limit.strip())
     number = float(found["number"].replace(",", "")) if found else 0.0
     if not found or not number:
-        raise ValueError(f"no bound: {owed!r}")
+        raise ValueError(f"no bound: {limit!r}")
     if found["unit"] in _UNITS:
         return Bound(found["sign"], number * _UNITS[found["unit"]], "time")
     faster = found["speed"] or (found["rest"] or "").split()[:1] == ["faster"]
@@ -49,8 +49,8 @@ def bound(owed: str) -> Bound | None:
 
 
 def verdict(line: Line) -> str:
-    """`met`, `missed`, or nothing where nothing is owed."""
-    limit = bound(line.owed)
-    if limit is None:
+    """`met`, `missed`, or nothing where there is no limit."""
+    found = bound(line.limit)
+    if found is None:
         return ""
-    return "met" if limit.met(line) else "missed"
+    return "met" if found.met(line) else "missed"

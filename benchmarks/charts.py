@@ -1,4 +1,4 @@
-"""Two charts of what was measured, as SVG that is readable on light and on dark: ratios beside what is owed, and costs by size."""
+"""Two charts of what was measured, as SVG that is readable on light and on dark: ratios beside their limits, and costs by size."""
 
 import math
 import re
@@ -82,9 +82,9 @@ def _plain(value: float) -> str:
 
 
 def _limit(line: Line) -> float | None:
-    """Where the tick of what is owed stands; none where the words are no bound."""
+    """Where the tick of the limit stands; none where the words are no bound."""
     try:
-        found = bound(line.owed)
+        found = bound(line.limit)
     except ValueError:
         return None
     return None if found is None else found.ratio(line)
@@ -103,9 +103,9 @@ def ratios(lines: Sequence[Line]) -> str:
     values = [v for line in lines for v in (line.ratio, line.low, line.high, _limit(line) or 1, 1)]
     across = _Scale(min(values) / 1.15, max(values) * 1.15, 330, 800)
     top, bottom = 58, 58 + _ROW * (len(lines) + len(tables)) + 6
-    drawing = _Drawing("Time of authctl to time of the reference: every ratio, and what is owed", bottom + 26)
+    drawing = _Drawing("Time of authctl to time of the reference: every ratio, and its limit", bottom + 26)
     drawing.text(12, 22, "authctl's time to the reference's", bold=True)
-    drawing.text(12, 40, "left of 1: faster; thick tick: the bound that is owed; thin line: quartiles")
+    drawing.text(12, 40, "left of 1: faster; thick tick: the limit; thin line: quartiles")
     for mark in across.marks():
         drawing.line(across(mark), top - 6, across(mark), bottom, opacity=0.6 if mark == 1 else 0.15)
         drawing.text(across(mark), bottom + 16, _plain(mark), anchor="middle")

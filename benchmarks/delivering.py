@@ -70,7 +70,7 @@ def revoking(population: Population) -> None:
                 "revoke one session with three receivers",
                 [one for one, _ in rounds],
                 [one for _, one in rounds],
-                owed="<= 1.3",
+                limit="<= 1.3",
                 against="without a receiver",
             )
 
@@ -98,7 +98,7 @@ def revoking_everything(smaller: Population, larger: Population) -> None:
         f"{larger.sessions:,} sessions, three receivers",
         at_larger,
         commit_of_revoke_all(smaller, receivers=True),
-        owed="flat",
+        limit="flat",
         against=f"{smaller.sessions:,} sessions, three receivers",
     )
     compared(
@@ -106,7 +106,7 @@ def revoking_everything(smaller: Population, larger: Population) -> None:
         f"{larger.sessions:,} sessions, three receivers",
         at_larger,
         commit_of_revoke_all(larger, receivers=False),
-        owed="<= 2",
+        limit="<= 2",
         against="without a receiver",
     )
 

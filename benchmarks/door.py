@@ -152,13 +152,13 @@ def beside_the_constant(introspection: Side, forward: Side, many: Side, constant
         (f"{MANY_TOKENS:,} tokens in turn", of_many),
     )
     for name, ours in sides:
-        for what, owed in limits:
+        for what, limit in limits:
             compared(
                 TABLE,
                 f"{name}: {'CPU time' if what == 'cpu' else what}",
                 [getattr(one, what) for one in ours],
                 [getattr(one, what) for one in constants],
-                owed="" if ours is of_many else owed,
+                limit="" if ours is of_many else limit,
                 against="the same uvicorn, a constant",
             )
 
@@ -184,7 +184,7 @@ def with_the_lock_held(side: Side, home: Path, make_due: Callable[[], None]) -> 
         make_due()
         with held_lock(home):
             held.append(side.load().time)
-    compared(TABLE, "introspection, the write lock held", held, free, owed="speed >= 0.5", against="the lock free")
+    compared(TABLE, "introspection, the write lock held", held, free, limit="speed >= 0.5", against="the lock free")
 
 
 def memory(side: Side, requests: int) -> None:
@@ -244,7 +244,7 @@ def peers(ours: Side, folder: Path, stack: ExitStack) -> None:
                 f"introspection: {'CPU time' if what == 'cpu' else what}",
                 [getattr(one, what) for one in mine],
                 [getattr(one, what) for one in others],
-                owed=">= 5 x faster",
+                limit=">= 5 x faster",
                 against=f"{name}, gunicorn",
             )
 

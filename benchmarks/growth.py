@@ -151,7 +151,7 @@ def grown(circumstance: str, sides: list[Side], operations: dict[str, Operation]
     against = f"{small.size}, beside {large.size}"
     for name in FIRST_PAGES:
         *_, before, last = times[name]
-        compared(f"Growth of first pages, {circumstance}", name, last, before, owed="<= 1.5", against=against)
+        compared(f"Growth of first pages, {circumstance}", name, last, before, limit="<= 1.5", against=against)
 
 
 def in_turn(sides: list[Side], operation: Operation) -> list[list[float]]:

@@ -180,14 +180,14 @@ def since(name: str, rows: int, rounds: int) -> None:
         for python, into in ((sys.executable, ours), (SINCE or "", before)):
             into.append(imports(python, [path, path, longer], mappings[python], revocations=True))
     longer.unlink()
-    owed = {
+    limit = {
         f"import of a {name}": "speed >= 2.5",
         f"import of the same {name} again": "speed >= 4",
         f"import of the same {name} again, one line more": "speed >= 4",
     }
-    for number, (what, least) in enumerate(owed.items()):
+    for number, (what, least) in enumerate(limit.items()):
         mine, theirs = ([each[number] for each in side] for side in (ours, before))
-        compared(f"Imports, {rows:,} rows", what, mine, theirs, owed=least, against="the earlier build, CPU time")
+        compared(f"Imports, {rows:,} rows", what, mine, theirs, limit=least, against="the earlier build, CPU time")
 
 
 def beside_sqlite_utils(rows: int, rounds: int) -> None:
@@ -202,7 +202,7 @@ def beside_sqlite_utils(rows: int, rounds: int) -> None:
             make_table(table)
             peer.append(used([SQLITE_UTILS, "insert", table, "sessions", path, "--nl", "--silent"]))
     against = "sqlite-utils insert --nl, the same columns and indexes, CPU time"
-    compared(f"Imports, {rows:,} rows", "import of a listing", ours, peer, owed="<= 1.5", against=against)
+    compared(f"Imports, {rows:,} rows", "import of a listing", ours, peer, limit="<= 1.5", against=against)
 
 
 def make_table(path: Path) -> None:
@@ -245,7 +245,7 @@ def compare_memory(what: str, path: Path, reference: Path, *, dry_run: bool = Fa
     """The memory that the import of one file takes beside that of another."""
     ours, theirs = (peak(one_import, str(one), dry_run) for one in (path, reference))
     cells = {"what": what, "authctl": f"{ours:.0f} MiB", "reference": f"{theirs:.0f} MiB"}
-    fact("Memory of an import", {**cells, "ratio": f"{ours / theirs:.2f}", "owed": "<= 2"})
+    fact("Memory of an import", {**cells, "ratio": f"{ours / theirs:.2f}", "limit": "<= 2"})
 
 
 def one_import(path: str, dry_run: bool) -> None:
@@ -293,8 +293,8 @@ def beside_bare_inserts(rows: int) -> None:
         "after": ("<= 2", "executemany of finished rows, indexes built after"),
         "unsearchable": ("<= 1.8", "the same without writing the search index"),
     }
-    for name, (owed, against) in references.items():
-        compared(f"Imports, {rows:,} rows", "import", times["ours"], times[name], owed=owed, against=against)
+    for name, (limit, against) in references.items():
+        compared(f"Imports, {rows:,} rows", "import", times["ours"], times[name], limit=limit, against=against)
 
 
 def inserted(path: Path, columns: list[str], finished: list[tuple[object, ...]], *, after: bool) -> None:

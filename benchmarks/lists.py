@@ -92,7 +92,7 @@ def lists(population: Population) -> None:
             f"page in the middle {at}",
             page_after(deep),
             page_after(near),
-            owed="<= 1.2",
+            limit="<= 1.2",
             against="the second page",
             rounds=ROUNDS,
         )
@@ -106,7 +106,7 @@ def lists(population: Population) -> None:
                 f"count {name} {at}",
                 lambda wanted=wanted: registry.count(wanted),
                 one_pass,
-                owed="<= 0.1",
+                limit="<= 0.1",
                 against="one pass over the table",
                 rounds=few(population),
             )
@@ -138,7 +138,7 @@ def searches(population: Population, registry: Registry, user: str) -> None:
             f"search for {name} at {size(population.sessions)}",
             first_page(registry, wanted),
             reference,
-            owed="" if len(text) < 3 else "<= 0.05",
+            limit="" if len(text) < 3 else "<= 0.05",
             against="LIKE over the columns",
             rounds=few(population),
         )

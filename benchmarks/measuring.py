@@ -35,7 +35,7 @@ class Line:
     ratio: float
     low: float
     high: float
-    owed: str
+    limit: str
     against: str
     """What the reference is."""
 
@@ -43,7 +43,7 @@ class Line:
         """A row of a table."""
         spread = f"{self.ratio:.2f} ({self.low:.2f}-{self.high:.2f})"
         return (
-            f"| {self.name} | {shown(self.ours)} | {shown(self.reference)} | {spread} | {self.owed} | {self.against} |"
+            f"| {self.name} | {shown(self.ours)} | {shown(self.reference)} | {spread} | {self.limit} | {self.against} |"
         )
 
 
@@ -63,7 +63,7 @@ class Fact:
         return f"| {' | '.join(self.cells.values())} |"
 
 
-HEAD = "| operation | authctl | reference | ratio (quartiles) | owed | the reference |\n|---|---|---|---|---|---|"
+HEAD = "| operation | authctl | reference | ratio (quartiles) | limit | the reference |\n|---|---|---|---|---|---|"
 
 
 def shown(seconds: float) -> str:
@@ -124,18 +124,20 @@ def compare(
     ours: Operation,
     reference: Operation,
     *,
-    owed: str = "",
+    limit: str = "",
     against: str = "",
     rounds: int = 9,
     each: int = 1,
 ) -> Line:
     """Do both in turn, once to warm up and then in rounds; `each` is how many operations one operation is."""
     pairs = [(seconds(ours), seconds(reference)) for _ in range(rounds + 1)][1:]
-    return compared(table, name, [a / each for a, _ in pairs], [b / each for _, b in pairs], owed=owed, against=against)
+    return compared(
+        table, name, [a / each for a, _ in pairs], [b / each for _, b in pairs], limit=limit, against=against
+    )
 
 
 def compared(
-    table: str, name: str, ours: list[float], reference: list[float], *, owed: str = "", against: str = ""
+    table: str, name: str, ours: list[float], reference: list[float], *, limit: str = "", against: str = ""
 ) -> Line:
     """The same of times that were taken elsewhere, round by round."""
     ratios = sorted(a / b for a, b in zip(ours, reference, strict=True))
@@ -148,7 +150,7 @@ def compared(
         statistics.median(ratios),
         ratios[quarter],
         ratios[-1 - quarter],
-        owed,
+        limit,
         against,
     )
     return said(line)

@@ -58,7 +58,7 @@ def measure(sessions: int) -> None:
                 "warm": shown(statistics.median(warm)),
                 "found": ", ".join(found) or "none",
             }
-            fact(f"Nearest names, {sessions:,} sessions and users (owed: <= 100 ms)", cells)
+            fact(f"Nearest names, {sessions:,} sessions and users (limit: <= 100 ms)", cells)
 
 
 def ask_anew(made: population.Population, typed: str) -> float:

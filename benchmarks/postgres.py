@@ -37,7 +37,7 @@ RUN_SECONDS = 2.0
 CPU = "CPU time of client and server"
 TURNS = 5
 CONNECTIONS = (1, 16, 64)
-OWED = {"issue": (0.7, 0.45, 0.2), "store": (0.9, 0.6, 0.25)}
+LIMITS = {"issue": (0.7, 0.45, 0.2), "store": (0.9, 0.6, 0.25)}
 NAMES = {"issue": "Registry.issue", "store": "the store's part of issue, values ready"}
 NOW = "(extract(epoch FROM now()) * 1000000)::bigint"
 LISTED = "SELECT * FROM sessions WHERE"
@@ -81,16 +81,16 @@ def verifying(made: Bench, population: OnServer) -> None:
             return bare
 
         table = f"PostgreSQL: verify, {population.sessions:,} sessions"
-        for text, owed, against in (
+        for text, limit, against in (
             (sql, "<= 1.25", "a bare prepared SELECT of four columns"),
             (whole, "", "a bare prepared SELECT of the row"),
         ):
-            compare(table, "verify", ours, looked_up(text), owed=owed, against=against, rounds=15, each=len(tokens))
+            compare(table, "verify", ours, looked_up(text), limit=limit, against=against, rounds=15, each=len(tokens))
             used: tuple[list[float], list[float]] = ([], [])
             for _ in range(7):
                 for operation, times in zip((ours, looked_up(text)), used, strict=True):
                     times.append(cpu_of(made, operation) / (4 * len(tokens)))
-            compared(table, f"verify, {CPU}", *used, owed=owed, against=against)
+            compared(table, f"verify, {CPU}", *used, limit=limit, against=against)
 
 
 def cpu_of(made: Bench, operation: Callable[[], object]) -> float:
@@ -128,13 +128,13 @@ def issuing(made: Bench, population: OnServer) -> None:
                 times.append(Writers(kind, population, processes, RUN_SECONDS, made.server).rate())
         connections = "1 connection" if processes == 1 else f"{processes} connections"
         for kind, name in NAMES.items():
-            owed = f"speed >= {OWED[kind][place]}"
+            limit = f"speed >= {LIMITS[kind][place]}"
             bare = taken["bare"]
             against = f"the bare INSERT, {1 / statistics.median(one.seconds for one in bare):,.0f} a second"
             seconds_each, cpu_each = (
                 [[one[which] for one in side] for side in (taken[kind], bare)] for which in (0, 1)
             )
-            compared(table, f"{name}, {connections}", *seconds_each, owed=owed, against=against)
+            compared(table, f"{name}, {connections}", *seconds_each, limit=limit, against=against)
             compared(table, f"{name}, {connections}, {CPU}", *cpu_each, against="the bare INSERT")
 
 
@@ -155,15 +155,15 @@ def revoking(populations: Sequence[OnServer]) -> None:
         took = revocations_beside(population, 64, 3 * RUN_SECONDS, 0.15)
         median, commit = statistics.median(took), statistics.median(commits)
         name = f"revoke all beside 64 connections that issue, {len(took)} times"
-        compared(table, f"{name}: p50", [median], [commit], owed="<= 8", against="a lone commit with an event")
-        compared(table, f"{name}: max", [max(took)], [commit], owed="<= 50 ms", against="a lone commit with an event")
+        compared(table, f"{name}: p50", [median], [commit], limit="<= 8", against="a lone commit with an event")
+        compared(table, f"{name}: max", [max(took)], [commit], limit="<= 50 ms", against="a lone commit with an event")
         fact(
             "PostgreSQL: revoke all beside 64 connections",
             {"sessions": f"{population.sessions:,}"} | milliseconds(took),
         )
     small, large = (population.sessions for population in populations)
     table, against = f"PostgreSQL: revoke all, {large:,} sessions", f"{small:,} sessions"
-    compared(table, "revoke all, its change", alone[1], alone[0], owed="<= 1.5", against=against)
+    compared(table, "revoke all, its change", alone[1], alone[0], limit="<= 1.5", against=against)
 
 
 def revoke_everything(registry: Registry, changes: list[float]) -> tuple[float, float]:
@@ -199,9 +199,9 @@ def listing(population: OnServer) -> None:
         def page_after(session_id: str) -> Callable[[], object]:
             return lambda: list(islice(registry.sessions(SessionFilter(kind=KIND), after=session_id), PAGE))
 
-        name, owed = "page in the middle", "<= 1.2"
+        name, limit = "page in the middle", "<= 1.2"
         compare(
-            f"PostgreSQL: lists, {at}", name, page_after(deep), page_after(near), owed=owed, against="the second page"
+            f"PostgreSQL: lists, {at}", name, page_after(deep), page_after(near), limit=limit, against="the second page"
         )
         one_pass = bare(
             "SELECT count(*) FROM sessions WHERE search_text <> '' AND expires_at > 0 AND kind = 'application'"
@@ -231,11 +231,11 @@ def searching(population: OnServer, registry: Registry, user: str, bare: Callabl
     for name, text in texts.items():
         ours = first_page(registry, SessionFilter(search=text, kind=KIND))
         table = f"PostgreSQL: searches, {population.sessions:,} sessions"
-        for sql, owed, against in (
+        for sql, limit, against in (
             (like, "", "LIKE by the index of trigrams"),
             (scanned, "<= 0.05", "LIKE over every row"),
         ):
-            compare(table, f"search for {name}", ours, bare(sql, f"%{text}%"), owed=owed, against=against, rounds=5)
+            compare(table, f"search for {name}", ours, bare(sql, f"%{text}%"), limit=limit, against=against, rounds=5)
 
 
 def cleaning(made: Bench, population: OnServer) -> None:
@@ -255,8 +255,8 @@ def cleaning(made: Bench, population: OnServer) -> None:
         with copied(made, population) as copy, copy.open() as registry, waiting(copy, waits):
             ours.append(seconds(registry.cleanup.run))
     table = f"PostgreSQL: bulk, {population.sessions:,} sessions"
-    compared(table, "clean up half", ours, bare, owed="<= 4", against="one DELETE")
-    compared(table, "longest wait of a writer during cleanup", [max(waits)], [0.25], owed="<= 1", against="250 ms")
+    compared(table, "clean up half", ours, bare, limit="<= 4", against="one DELETE")
+    compared(table, "longest wait of a writer during cleanup", [max(waits)], [0.25], limit="<= 1", against="250 ms")
 
 
 @contextmanager
@@ -311,7 +311,7 @@ def importing(made: Bench, rows: int) -> None:
         with empty() as registry:
             in_file.append(imported(registry))
     table = f"PostgreSQL: imports, {rows:,} rows"
-    compared(table, "import of a listing", ours, in_file, owed="<= 1", against="into a registry in a file")
+    compared(table, "import of a listing", ours, in_file, limit="<= 1", against="into a registry in a file")
 
 
 def main(sessions: int, parts: Sequence[str]) -> None:

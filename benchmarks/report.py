@@ -55,7 +55,7 @@ def where(machines: Sequence[Machine]) -> str:
 
 
 def result(line: Line) -> str:
-    """The last column: whether what is owed was met. Says so on standard error where the words are no bound."""
+    """The last column: whether the limit was met. Says so on standard error where the words are no bound."""
     try:
         return verdict(line)
     except ValueError as error:
@@ -88,7 +88,7 @@ def measured(lines: Sequence[Line], facts: Sequence[Fact], machines: Sequence[Ma
     text = (
         f"{where(machines)}\n"
         "Times are medians of rounds in which both sides took turns; the ratio is authctl's time to the reference's, so below 1\n"
-        "is faster. `speed` in the column `owed` means the inverse."
+        "is faster. `speed` in the column `limit` means the inverse."
     )
     pictures = [f"![{name.capitalize()}](charts/{name}.svg)" for name in drawn]
     return "\n\n".join([text, *pictures, tables(lines, facts)])

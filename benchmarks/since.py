@@ -78,7 +78,7 @@ def cleaning(population: Population, rounds: int) -> None:
         return taken
 
     table = f"Since {SOURCE.name}, {population.sessions:,} sessions"
-    compared(table, "clean up half", *in_turn(clean, rounds), owed="<= 0.45", against="the earlier build, CPU time")
+    compared(table, "clean up half", *in_turn(clean, rounds), limit="<= 0.45", against="the earlier build, CPU time")
     left = [f"{sizes[python] / MIB:.0f} MiB" for python in BUILDS]
     before = (population.home / "registry.db").stat().st_size / MIB
     fact("Files after a cleanup", {"before": f"{before:.0f} MiB", "authctl": left[0], "the earlier build": left[1]})

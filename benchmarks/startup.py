@@ -72,10 +72,10 @@ if __name__ == "__main__":
         app = (sys.executable, "-P", str(minimal))
         table, against = "Whole processes", "a minimal Typer app"
         listing, verifying = (*command, "sessions", "list", "--limit", "10"), (*command, "tokens", "verify", token)
-        for name, ours, reference, owed in (
+        for name, ours, reference, limit in (
             ("sessions list, piped", process(*listing), process(*app, "list"), "<= 1.15"),
             ("tokens verify, piped", process(*verifying), process(*app, "verify"), "<= 1.15"),
             ("sessions list, on a terminal", on_terminal(*listing), on_terminal(*app, "list"), "<= 2"),
             ("python -c pass", process(sys.executable, "-P", "-c", "pass"), process(*app, "list"), ""),
         ):
-            compare(table, name, ours, reference, owed=owed, against=against, rounds=ROUNDS)
+            compare(table, name, ours, reference, limit=limit, against=against, rounds=ROUNDS)

@@ -93,7 +93,7 @@ def issuing(population: Population) -> None:
             "issue",
             issue,
             written,
-            owed="<= 1.5",
+            limit="<= 1.5",
             against="the rows and the event, raw",
             rounds=ROUNDS,
             each=EACH,
@@ -131,7 +131,7 @@ def revoking(population: Population) -> None:
                 name,
                 done(operation),
                 reference,
-                owed="<= 1.5",
+                limit="<= 1.5",
                 against="the rows and the event, raw",
                 rounds=ROUNDS,
                 each=FEW,
@@ -160,14 +160,14 @@ def revoking_all(large: Population, small: Population | None) -> None:
             opened.close()
     table = f"Writing, {large.sessions:,} sessions"
     ours, bare = held[0][1:], bare[1:]
-    compared(table, "revoke all, BEGIN to COMMIT", ours, bare, owed="<= 2", against="a commit with an audit event")
+    compared(table, "revoke all, BEGIN to COMMIT", ours, bare, limit="<= 2", against="a commit with an audit event")
     if small:
         compared(
             table,
             "revoke all, BEGIN to COMMIT",
             ours,
             held[1][1:],
-            owed="<= 1.5",
+            limit="<= 1.5",
             against=f"{small.sessions:,} sessions",
         )
 

@@ -27,11 +27,11 @@ MACHINE = {"cores": 2, "python": "3.11.7", "sqlite": "3.40.1", "date": "2026-03-
 DOCUMENT = f"# Measurements\n\nBefore.\n\n{report.BEGIN}\nold figures\n{report.END}\n\nAfter.\n"
 
 
-def line(name, ours, reference, owed="", table="Store"):
+def line(name, ours, reference, limit="", table="Store"):
     """A made-up measurement."""
     ratio = ours / reference
     return measuring.Line(
-        table, name, ours, reference, ratio, ratio * 0.9, ratio * 1.1, owed, "bare <libraries> & more"
+        table, name, ours, reference, ratio, ratio * 0.9, ratio * 1.1, limit, "bare <libraries> & more"
     )
 
 
@@ -58,7 +58,7 @@ def written(folder, *, machine=MACHINE, lines=LINES):
 
 
 @pytest.mark.parametrize(
-    ("owed", "ratio", "verdict"),
+    ("limit", "ratio", "verdict"),
     [
         ("<= 1.15", 1.15, "met"),
         ("<= 1.15", 1.16, "missed"),
@@ -76,16 +76,16 @@ def written(folder, *, machine=MACHINE, lines=LINES):
         ("", 7.0, ""),
     ],
 )
-def test_what_is_owed_is_judged_by_its_own_words(owed, ratio, verdict):
+def test_a_limit_is_judged_by_its_own_words(limit, ratio, verdict):
     """A bound limits the ratio of times, its inverse where it speaks of speed, and our time where it has a unit."""
-    assert bounds.verdict(line("any", ratio, 1.0, owed)) == verdict
+    assert bounds.verdict(line("any", ratio, 1.0, limit)) == verdict
 
 
-@pytest.mark.parametrize("owed", ["constant", "<= fast", "1.5", "<= 0", "at most <= 2", "<= 2ish"])
-def test_words_that_are_no_bound_are_refused(owed):
+@pytest.mark.parametrize("limit", ["constant", "<= fast", "1.5", "<= 0", "at most <= 2", "<= 2ish"])
+def test_words_that_are_no_bound_are_refused(limit):
     """What cannot be judged is neither met nor missed."""
     with pytest.raises(ValueError, match="no bound"):
-        bounds.bound(owed)
+        bounds.bound(limit)
 
 
 def test_the_report_has_every_line_and_leaves_the_prose(tmp_path):
@@ -164,7 +164,7 @@ def test_the_charts_are_images_with_a_title_and_words(tmp_path):
         assert image.find(f"{SVG}title").text
     assert len(images["ratios"].findall(f"{SVG}rect")) == len(LINES)
     ticks = [one for one in images["ratios"].findall(f"{SVG}line") if one.get("stroke-width") == "3"]
-    assert len(ticks) == sum(bool(one.owed) for one in LINES)
+    assert len(ticks) == sum(bool(one.limit) for one in LINES)
     words = {one.text for one in images["ratios"].findall(f"{SVG}text")}
     assert {"1.18 met", "2 missed", "0.02", "first page at 1M"} <= words
     curves = [one.get("points").split() for one in images["growth"].findall(f"{SVG}polyline")]
@@ -185,7 +185,7 @@ def test_a_result_says_where_it_was_measured(tmp_path, monkeypatch, capsys):
     """What a run appends is what the report reads."""
     path = tmp_path / "results.jsonl"
     monkeypatch.setenv("AUTHCTL_BENCH_RESULTS", str(path))
-    said = measuring.compared("Store", "any", [1.0, 2.0, 3.0], [2.0, 2.0, 2.0], owed="<= 1.5")
+    said = measuring.compared("Store", "any", [1.0, 2.0, 3.0], [2.0, 2.0, 2.0], limit="<= 1.5")
     measuring.fact("Growth on disk", {"what": "log", "at most": "7 MiB"})
     lines, facts, machines = report.read([path])
     assert lines == [said]

@@ -61,7 +61,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     real, sent, real_find = Connection.execute, Connection.exchange, Connection.find
 
     def execute(self, query: str, params: Any = None, **options: Any) -> Any:
-        if re.match(r"\s*(SELECT|WITH|UPDATE|INSERT)", query) and ";" not in query:
+        if re.match(r"\s*(SELECT|WITH|UPDATE|INSERT|DELETE)", query) and ";" not in query:
             found.extend(scanned(real(self, f"EXPLAIN (FORMAT JSON) {query}", params).fetchone()[0], query))
         return real(self, query, params, **options)
 
@@ -153,6 +153,24 @@ def test_a_look_up_and_a_sign_in_read_no_whole_table(registry: Registry, plans: 
     assert registry.session(issued.session.id).id == issued.session.id
     registry.revoke(SessionFilter(username="user17@example.org"), note="lost device")
     assert plans == []
+
+
+def test_a_cleanup_reads_no_session_for_a_revocation_of_others(registry: Registry, monkeypatch: pytest.MonkeyPatch):
+    """The revocations that no session names any more are found by an index: the gate is held alone meanwhile."""
+    plans: list[str] = []
+    real = Connection.execute
+
+    def execute(self, query: str, params: Any = None, **options: Any) -> Any:
+        if query.startswith("DELETE FROM revocations"):
+            plans.extend(row[0] for row in real(self, f"EXPLAIN (ANALYZE) {query}", params))
+        return real(self, query, params, **options)
+
+    monkeypatch.setattr(Connection, "execute", execute)
+    registry.cleanup.run()
+    plan = "\n".join(plans)
+    assert re.search(r"Nested Loop Anti Join.*rows=1\d{4} ", plan), plan
+    assert re.search(r"sessions_by_\w+ on sessions.*loops=2\d{4}\b", plan), plan
+    assert "Seq Scan on sessions" not in plan
 
 
 def test_the_plans_are_looked_at(registry: Registry, plans: list[tuple[str, str]]):
