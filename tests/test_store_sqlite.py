@@ -78,6 +78,7 @@ def scans(steps: list[str]) -> list[str]:
         "json_each",
         "SCAN listed VIRTUAL TABLE",
         "SCAN walked",
+        "SCAN found",  # the profiles, each found by a look into an index
         "CONSTANT ROW",
         "registry",
         "SCAN g",  # the one row of the registry, with its one changeover
