@@ -38,7 +38,7 @@ def _profile_keys(dialect: "Dialect") -> str:
             " WHERE found.key IS NOT NULL) SELECT key FROM found WHERE key IS NOT NULL"
         )
         of_kinds.append(f"SELECT key FROM ({found}) AS of_{kind}")
-    return " UNION ".join(of_kinds)
+    return " UNION ALL ".join(of_kinds)
 
 
 class Reader:
@@ -104,7 +104,7 @@ class Reader:
     def profile_keys(self) -> list[str]:
         """The keys of the profiles with sessions that are not revoked."""
         sql = _profile_keys(self.dialect)
-        return sorted(row[0] for row in self.all_rows(sql))
+        return sorted({row[0] for row in self.all_rows(sql)})
 
     def columns_of(self, table: str) -> dict[str, bool]:
         """The columns of a table, those of a later schema among them, each with whether it contains bytes."""
