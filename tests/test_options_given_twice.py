@@ -17,6 +17,7 @@ SEVERAL = {
     ("users", "password-changed"): {"excepted"},
     ("revoke",): {"status", "user", "application", "device", "platform", "profile", "source", "excepted"},
     ("audit", "list"): {"actor", "action", "user", "session"},
+    ("deliveries", "list"): {"receiver", "state", "event", "user", "session"},
     ("cache", "list"): {"user"},
     ("cache", "clear"): {"user"},
     ("continuity", "start"): {"profiles"},

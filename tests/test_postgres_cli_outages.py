@@ -207,7 +207,9 @@ def test_a_server_that_is_restarted_during_a_command(
 
     The message of a sign-in has the commit in it: while the server is away, nobody knows whether it was done (exit 8).
     """
-    with own.locked("LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE"):
+    # a change waits when it writes, and not for what it reads before
+    mode = "ACCESS EXCLUSIVE" if command == "list" else "SHARE"
+    with own.locked(f"LOCK TABLE sessions IN {mode} MODE"):
         process = own.start(*COMMANDS[command])
         assert process.stdin
         process.stdin.write(f"{own.token}\n")

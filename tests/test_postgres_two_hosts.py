@@ -34,9 +34,12 @@ _OPEN = "(SELECT id FROM revocations"
 
 @pytest.fixture
 def gate_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let sign-ins take the gate before they read, as those do that are repeated (`test_postgres_sign_ins.py` has the others)."""
+    """Let sign-ins and revocations of everything take the gate before they read, as those do that are repeated.
+
+    `test_postgres_sign_ins.py` has the others.
+    """
     real = PostgresStore.change
-    monkeypatch.setattr(PostgresStore, "change", lambda self, **how: real(self, **{**how, "sign_in": None}))
+    monkeypatch.setattr(PostgresStore, "change", lambda self, **how: real(self, **{**how, "sign_in": None, "revokes_all": False}))
 
 
 # Guards, and how each is taken away
@@ -90,7 +93,7 @@ def test_without_both_guards_a_deadline_is_pulled_out_again(hosts: Hosts):
 
 
 def revoke_all_twice(hosts: Hosts, *without: Any) -> tuple[Deed, Deed, list[str]]:
-    """Two revocations of everything; the notes that are kept."""
+    """Two revocations of everything, of which the first stops before the message with its commit; the notes that are kept."""
     issue(hosts.first)
     everything = SessionFilter(everything=True)
     one = Deed(lambda: hosts.first.revoke(everything, note="first"), before=COMMIT)
@@ -99,6 +102,7 @@ def revoke_all_twice(hosts: Hosts, *without: Any) -> tuple[Deed, Deed, list[str]
     return one, other, [row[0] for row in hosts.rows("SELECT note FROM revocations WHERE at IS NOT NULL ORDER BY id")]
 
 
+@pytest.mark.usefixtures("gate_first")
 def test_two_revocations_of_everything_each_have_their_note(hosts: Hosts):
     """The second one closes the revocation that the first one opened."""
     one, other, notes = revoke_all_twice(hosts)
@@ -106,6 +110,15 @@ def test_two_revocations_of_everything_each_have_their_note(hosts: Hosts):
     assert [session.note for session in hosts.first.sessions()] == ["first"]
 
 
+def test_a_revocation_of_everything_that_was_overtaken_is_done_again(hosts: Hosts):
+    """It had read the open revocation, and another one was opened before its turn: it closes that one, and takes no session from the other."""
+    one, other, notes = revoke_all_twice(hosts)
+    assert (one.error, other.error, notes) == (None, None, ["second", "first"])
+    assert (one.result.revoked, other.result.revoked) == (0, 1)
+    assert [session.note for session in hosts.first.sessions()] == ["second"]
+
+
+@pytest.mark.usefixtures("gate_first")
 @pytest.mark.parametrize("more", [(), (no_condition,)])
 def test_without_the_gate_the_second_revocation_of_everything_fails(hosts: Hosts, more: tuple[Any, ...]):
     """Two open revocations cannot be; an error, and no note of the first one is lost."""
