@@ -155,22 +155,22 @@ def test_a_look_up_and_a_sign_in_read_no_whole_table(registry: Registry, plans: 
     assert plans == []
 
 
-def test_a_cleanup_reads_no_session_for_a_revocation_of_others(registry: Registry, monkeypatch: pytest.MonkeyPatch):
-    """The revocations that no session names any more are found by an index: the gate is held alone meanwhile."""
-    plans: list[str] = []
+def test_a_cleanup_removes_many_revocations_in_steps(registry: Registry, monkeypatch: pytest.MonkeyPatch):
+    """The gate is held alone in each, and the foreign key costs a look for each revocation that goes."""
+    steps: list[int] = []
     real = Connection.execute
 
     def execute(self, query: str, params: Any = None, **options: Any) -> Any:
+        cursor = real(self, query, params, **options)
         if query.startswith("DELETE FROM revocations"):
-            plans.extend(row[0] for row in real(self, f"EXPLAIN (ANALYZE) {query}", params))
-        return real(self, query, params, **options)
+            steps.append(cursor.rowcount)
+        return cursor
 
     monkeypatch.setattr(Connection, "execute", execute)
     registry.cleanup.run()
-    plan = "\n".join(plans)
-    assert re.search(r"Nested Loop Anti Join.*rows=1\d{4} ", plan), plan
-    assert re.search(r"sessions_by_\w+ on sessions.*loops=2\d{4}\b", plan), plan
-    assert "Seq Scan on sessions" not in plan
+    assert sum(steps) == 10_000
+    assert max(steps) <= 5_000
+    assert steps[-1] == 0
 
 
 def test_the_plans_are_looked_at(registry: Registry, plans: list[tuple[str, str]]):

@@ -39,7 +39,9 @@ def gate_first(monkeypatch: pytest.MonkeyPatch) -> None:
     `test_postgres_sign_ins.py` has the others.
     """
     real = PostgresStore.change
-    monkeypatch.setattr(PostgresStore, "change", lambda self, **how: real(self, **{**how, "sign_in": None, "revokes_all": False}))
+    monkeypatch.setattr(
+        PostgresStore, "change", lambda self, **how: real(self, **{**how, "sign_in": None, "revokes_all": False})
+    )
 
 
 # Guards, and how each is taken away

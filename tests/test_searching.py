@@ -131,7 +131,7 @@ class Model:
         """Some of what is over is removed."""
         with self.store.change() as tx:
             tx.remove_ended(NOW + 1, limit)
-            tx.remove_unnamed_revocations()
+            tx.remove_unnamed_revocations(10)
         with self.store.view() as view:
             left = {one for one in self.rows if view.session(one, NOW)}
         self.rows = {one: row for one, row in self.rows.items() if one in left}

@@ -646,14 +646,24 @@ def test_removal_takes_what_lies_before_the_cutoff(store: Store):
     with store.view() as view:
         assert view.ended_before(cutoff) == (5, 1, 0)
     with store.change() as tx:
-        assert tx.remove_unnamed_revocations() == 0
+        assert tx.remove_unnamed_revocations(10) == 0
         first = tx.remove_ended(cutoff, 4)
         second = tx.remove_ended(cutoff, 4, first.after)
         assert (first.sessions, second.sessions, second.after) == ((4, 0, 0), (1, 1, 0), None)
         assert tx.remove_ended(cutoff, 4) == ((0, 0, 0), None)
         assert tx.count_of_revocation(early) == 0
-        assert tx.remove_unnamed_revocations() == 1
+        assert tx.remove_unnamed_revocations(10) == 1
     assert len(ids(store)) == 6
+
+
+def test_revocations_that_nothing_names_go_in_steps(store: Store):
+    """Up to as many as are asked for, the oldest first; one with a session stays."""
+    sessions = add(store, *(new(used_at=NOW - 9 * DAY) for _ in range(3)), new())
+    numbers = [revoke(store, NOW - (8 - place) * DAY, ids=(one.id,)) for place, one in enumerate(sessions)]
+    with store.change() as tx:
+        assert tx.remove_ended(NOW - 5 * DAY, 10).sessions.total == 3
+        assert [tx.remove_unnamed_revocations(2) for _ in range(3)] == [2, 1, 0]
+        assert tx.count_of_revocation(numbers[-1]) == 1
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
@@ -753,7 +763,7 @@ def test_revocations_by_criteria_are_remembered(store: Store):
         tx.remove_ended(NOW, 10)
         tx.add_revocation(NOW, "eve", "lost device", '{"ids": ["abcdefgh"]}')
         kept = tx.add_revocation(NOW, "eve", "lost device", '{"profile": "default"}', by_criteria=True)
-        assert tx.remove_unnamed_revocations() == 1
+        assert tx.remove_unnamed_revocations(10) == 1
         assert tx.latest_revoke_all() is not None
         assert [(one.id, one.last_number, one.profiles) for one in tx.revocations_by_criteria()] == [
             (kept, 0, DEFAULTS)

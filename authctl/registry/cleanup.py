@@ -155,7 +155,6 @@ class _Removal:
         with self.installation.change(self.actor) as unit:
             unit.tx.remove_imports(self._allowed_cutoff(unit))
             unit.tx.forget_announcements(self._allowed_cutoff(unit))
-            unit.tx.remove_unnamed_revocations()
             unit.tx.remove_continuity(self._allowed_cutoff(unit))
             unit.tx.remove_complete_listings(self._allowed_cutoff(unit))
             unit.tx.end_removal()
@@ -188,10 +187,11 @@ class _Removal:
 
 
 _UPKEEP: tuple[tuple[Callable[[Change, int], int], int, int], ...] = (
+    (lambda tx, most: tx.remove_unnamed_revocations(most), 1_000, 5_000),
     (lambda tx, most: tx.extend_search_index(most), 1_000, 8_000),
     (lambda tx, most: tx.return_free_space(most), 250, 4_000),
 )
-"""The store's own upkeep, step by step until nothing is left, each with its first and its largest step; the first is also the least.
+"""The upkeep, step by step until nothing is left, each with its first and its largest step; the first is also the least.
 
-First sessions for its search index, then units of free space for the disk.
+First revocations that no session names any more, then sessions for the store's search index, then units of free space for the disk.
 """

@@ -174,7 +174,8 @@ class RemovalWriter(Writer):
                 self.write(sql, {"numbers": self.dialect.list_of(numbers)})
         remove_sessions(self, numbers)
 
-    def remove_unnamed_revocations(self) -> int:
-        unnamed = unnamed_revocations(self.dialect)
-        self.remove_notes_from_search(unnamed)
-        return self.write(f"DELETE FROM revocations WHERE {unnamed}")
+    def remove_unnamed_revocations(self, most: int) -> int:
+        # decision 376: in steps, since PostgreSQL looks for sessions of each one twice
+        oldest = f"SELECT id FROM revocations WHERE {unnamed_revocations(self.dialect)} ORDER BY id LIMIT {most:d}"
+        self.remove_notes_from_search(f"id IN ({oldest})")
+        return self.write(f"DELETE FROM revocations WHERE id IN ({oldest})")

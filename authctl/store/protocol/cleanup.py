@@ -85,8 +85,8 @@ class CleanupChange(Protocol):
         `imported_finals`.
         """
 
-    def remove_unnamed_revocations(self) -> int:
-        """Remove closed revocations that no session names, except those by criteria. Returns how many."""
+    def remove_unnamed_revocations(self, most: int) -> int:
+        """Remove up to `most` closed revocations that no session names, except those by criteria, the oldest first. Returns how many."""
 
     def extend_search_index(self, most: int = ...) -> int:
         """Add the next `most` sessions and notes to the search index, if it is behind, and delete some of a replaced one.
