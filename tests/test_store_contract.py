@@ -842,6 +842,18 @@ def test_an_event_that_is_appended_at_the_commit(store: Store):
     assert not store.has_events([(3, second.hash)])
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 12, 60])
+def test_any_number_of_events_is_asked_for_at_once(store: Store, count: int):
+    """All of them have to be there, the last one as well as the first."""
+    for number in range(count):
+        event(store, "done", subject=f"s{number}")
+    with store.view() as view:
+        asked = [(one.seq, one.hash) for one in view.chain(0, count + 1)]
+    assert (len(asked), store.has_events(asked)) == (count, True)
+    if count:
+        assert not store.has_events([*asked[:-1], (count, "0" * 64)])
+
+
 def test_events(store: Store):
     """The log is read newest first by each criterion, and in order as a chain."""
     (session,) = add(store, new("Álice"))

@@ -86,4 +86,4 @@ class DeliveryFilter(NamedTuple):
     event: str | tuple[str, ...] | None = None
     username: str | tuple[str, ...] | None = None
     numbers: tuple[int, ...] = ()
-    """Those of sessions."""
+    """The numbers of sessions."""

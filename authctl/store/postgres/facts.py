@@ -172,7 +172,7 @@ class SignIn(NamedTuple):
     read_at: int = 0
     """When the facts were read, by `kept_facts.present`."""
     user_key: str = ""
-    """The user. If the rest was reckoned, the message asks whether that user is disabled, and `user` is none of these facts."""
+    """The key of the user. Where the facts are those of an earlier sign-in, `user` may be another user: the message asks whether this one is disabled."""
 
     @property
     def check(self) -> Statement:

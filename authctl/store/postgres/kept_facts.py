@@ -16,7 +16,7 @@ So a sign-in can be so much behind what another host has recorded, if that has a
 """
 
 _DRIFT = 1_000
-"""Two clocks that are being set right gain a microsecond on each other in so many: 500 each in a million at the most."""
+"""The microseconds in which two clocks drift apart by one at the most: each is corrected by up to 500 in a million."""
 
 
 def present() -> int:

@@ -18,7 +18,7 @@ from authctl.store.postgres.connection import Known
 from authctl.store.postgres.dialect import POSTGRES
 from authctl.store.postgres.exchange import Row, Statement
 from authctl.store.postgres.executor import PostgresExecutor
-from authctl.store.postgres.facts import FIND_EVENT, SERVER_CLOCK
+from authctl.store.postgres.facts import SERVER_CLOCK
 from authctl.store.postgres.upgrades import VERSION, check_open_version
 from authctl.store.sql import rows
 from authctl.store.sql.fixed_columns import FixedColumns, changing_columns, put_together
@@ -97,10 +97,10 @@ def has_events(connection: "Connection", events: Sequence[tuple[int, str]]) -> b
 def _having(count: int) -> str:
     """The statement that asks for so many events at once: 16 processes of a host ask for two after every second sign-in."""
     each = (
-        f"EXISTS ({FIND_EVENT.replace('$2', f'${place + 2}').replace('$1', f'${place + 1}')})"
-        for place in range(0, 2 * count, 2)
+        f"EXISTS (SELECT 1 FROM audit_events WHERE seq = ${place} AND hash = ${place + 1})"
+        for place in range(1, 2 * count, 2)
     )
-    return f"SELECT pg_is_in_recovery(), {' AND '.join(each)}"
+    return f"SELECT pg_is_in_recovery(), {' AND '.join(('TRUE', *each))}"
 
 
 def _refuse(*, is_standby: bool) -> None:
