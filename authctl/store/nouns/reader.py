@@ -65,9 +65,15 @@ class Reader:
 
     def _continuity_now(self) -> "Continuity":
         """The continuity events, as they are at the moment."""
-        from authctl.store.sql.continuity import Continuity
+        from authctl.store.sql.continuity import Continuity, without_events
 
+        if self._is_known_without_events():
+            return without_events(self.dialect)
         return Continuity(self.dialect, continuity_events(self.connection))
+
+    def _is_known_without_events(self) -> bool:
+        """Whether this transaction has read already that there is no continuity event."""
+        return False
 
     def all_rows(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
         """All rows of a query."""

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from authctl.store.protocol.backups import Carried
     from authctl.store.protocol.outbox import ReadSubscriptions
     from authctl.store.protocol.profiles import DeadlineChanges
-    from authctl.store.sql.continuity import Continuity
 
 _SLOTS = 64
 """How many rows the recorded time has: changes that are under way at once seldom wait for each other to write it."""
@@ -189,12 +188,8 @@ class PostgresChange(
         self._knows_users = False
         super().save_user(user)
 
-    def _continuity_now(self) -> "Continuity":
-        if not self._knows_continuity or self._facts.has_continuity:
-            return super()._continuity_now()
-        from authctl.store.sql.continuity import without_events
-
-        return without_events(POSTGRES)
+    def _is_known_without_events(self) -> bool:
+        return self._knows_continuity and not self._facts.has_continuity
 
     def start_continuity(self, profile: str, at: int, ends_at: int, actor: str, note: str) -> None:
         self._knows_continuity = False

@@ -22,14 +22,12 @@ from authctl.store.nouns.revocations import RevocationsReader
 from authctl.store.nouns.sessions import SessionsReader
 from authctl.store.nouns.statistics import StatisticsReader
 from authctl.store.nouns.users import UsersReader
-from authctl.store.postgres.dialect import POSTGRES
 from authctl.store.postgres.facts import READ_CLOCK, ViewFacts
 from authctl.store.postgres.reader import Reader
 
 if TYPE_CHECKING:
     from authctl.store.postgres.connection import Connection
     from authctl.store.protocol.cursors import MoveCounters
-    from authctl.store.sql.continuity import Continuity
 
 
 class PostgresView(
@@ -96,9 +94,5 @@ class PostgresSnapshot(PostgresView):
         counters = (facts.recorded_time, facts.moves, facts.last_number, facts.open_revocation, facts.last_revocation)
         return MoveCounters(*counters)  # type: ignore[arg-type]  # only a damaged registry lacks one of them
 
-    def _continuity_now(self) -> "Continuity":
-        if self._facts.has_continuity:
-            return super()._continuity_now()
-        from authctl.store.sql.continuity import without_events
-
-        return without_events(POSTGRES)
+    def _is_known_without_events(self) -> bool:
+        return not self._facts.has_continuity

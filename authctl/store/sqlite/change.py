@@ -10,7 +10,6 @@ from authctl.store.nouns.sessions import SessionsWriter
 from authctl.store.nouns.users import UsersReader, UsersWriter
 from authctl.store.sql import rows
 from authctl.store.sqlite.clock import ClockWriter
-from authctl.store.sqlite.dialect import SQLITE
 from authctl.store.sqlite.reader import Writer
 from authctl.store.sqlite.view import SqliteView
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from authctl.store.nouns.revocations import RevocationsWriter
     from authctl.store.nouns.wipes import WipesWriter
     from authctl.store.protocol.backups import Carried
-    from authctl.store.sql.continuity import Continuity
     from authctl.store.sqlite.cleanup import CleanupWriter
     from authctl.store.sqlite.facts import Facts
     from authctl.store.sqlite.library import sqlite3
@@ -157,13 +155,8 @@ class SqliteChange(
             return []
         return super().end_disablings(now, limit)
 
-    def _continuity_now(self) -> "Continuity":
-        facts = self.facts
-        if facts is None or facts.has_continuity:
-            return super()._continuity_now()
-        from authctl.store.sql.continuity import without_events
-
-        return without_events(SQLITE)
+    def _is_known_without_events(self) -> bool:
+        return self.facts is not None and not self.facts.has_continuity
 
     def last_event(self) -> "AuditEvent | None":
         # The log has no other writer than `add_event`, and takes no event but the one after its last.
