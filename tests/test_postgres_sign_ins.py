@@ -443,7 +443,7 @@ def test_a_head_behind_the_event_before_costs_no_message(
     real = look_up.has_events
     monkeypatch.setattr(look_up, "has_events", lambda *given: asked.append(given[1]) or real(*given))
     # as one that has committed, and has not written its head yet
-    monkeypatch.setattr(other._installation.head, "advance", lambda _: None)
+    monkeypatch.setattr(other._installation.head, "advance", lambda *_: None)
     for number in range(4):
         other.issue(username=f"other{number}", application="Outlook")
         registry.issue(username=f"user{number}", application="Outlook")
@@ -460,6 +460,42 @@ def test_a_head_behind_the_event_before_costs_no_message(
     registry._installation.head.accept(head._replace(seq=head.seq - 1, hash="0" * 64))
     registry.issue(username="last", application="Outlook")
     assert warned == ["the audit log does not match audit.head: see authctl audit verify"]
+
+
+def test_a_head_that_another_process_wrote_meanwhile_costs_no_message(
+    registry: Registry, other: Registry, home: Home, postgres_server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    """It is later than the hashes that came with the commit. A log that was cut off is still found by the next change."""
+    asked: list[Any] = []
+    real = look_up.has_events
+    monkeypatch.setattr(look_up, "has_events", lambda *given: asked.append(given[1]) or real(*given))
+    head = registry._installation.head
+    advance = head.advance
+
+    def late(*given: Any) -> None:
+        other.issue(username="other", application="Outlook")
+        advance(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(head, "advance", late)
+        for number in range(4):
+            registry.issue(username=f"user{number}", application="Outlook")
+    # the other one, once, about an earlier head: from then on its commits bring the hashes
+    assert [events[0].seq < events[1].seq for events in asked] == [True]
+    newest = head.read()
+    assert newest is not None
+    assert newest == [(one.seq, one.hash) for one in other.audit.events()][0]
+    warned: list[str] = []
+    monkeypatch.setattr(registry._installation, "_warn", warned.append)
+    database = str(home.registry).removeprefix("postgresql:///").partition("?")[0]
+    postgres_server.execute(
+        "ALTER TABLE audit_events DISABLE TRIGGER USER;"
+        f" DELETE FROM audit_events WHERE seq > {newest.seq - 4}; ALTER TABLE audit_events ENABLE TRIGGER USER",
+        database,
+    )
+    registry.issue(username="last", application="Outlook")
+    assert warned == ["the audit log does not match audit.head: see authctl audit verify"]
+    assert head.read() == newest
 
 
 def test_a_user_who_is_disabled_meanwhile_is_refused(registry: Registry, other: Registry, between: Any):
