@@ -271,16 +271,44 @@ def test_the_facts_of_a_sign_in_are_read_again_in_time(registry: Registry, busy:
     kept = connection.kept
     assert kept is not None
     now = present()
-    assert kept.again(now, connection.clock) is not None
-    assert kept.again(kept.read.read_at + LONGEST, connection.clock) is None
+    assert kept.again(now, connection.clock, "bob") is not None
+    assert kept.again(kept.read.read_at + LONGEST, connection.clock, "bob") is None
     clock = connection.clock.at(now)
     assert clock is not None
-    assert kept._replace(recorded_time=clock + 1).again(now, connection.clock) is None
+    assert kept._replace(recorded_time=clock + 1).again(now, connection.clock, "bob") is None
     place = kept.read.facts.index(None, 7)  # the end of a disabling
     for end, serves in ((clock, False), (clock + LONGEST, True)):
         row = (*kept.read.facts[:place], end, *kept.read.facts[place + 1 :])
-        again = kept._replace(read=kept.read._replace(facts=row)).again(now, connection.clock)
+        again = kept._replace(read=kept.read._replace(facts=row)).again(now, connection.clock, "bob")
         assert (again is not None) == serves
+
+
+def test_sign_ins_one_after_the_other_make_no_facts_last(registry: Registry, busy: list[list[str]]):
+    """They are as old as their reading, however often they were used since. The clock is noted each time."""
+    connection = registry._installation.store._connections._writer.connection()
+    assert connection.kept
+    read_at = connection.kept.read.read_at
+    connection.clock._ahead -= LONGEST // 2  # as after a long wait for an answer
+    connection.kept = connection.kept._replace(recorded_time=0)
+    for number in range(2):
+        registry.issue(username=f"later{number}", application="Outlook")
+    assert busy == [ONE_MESSAGE] * 2
+    assert connection.kept.read.read_at == read_at
+    reckoned = connection.clock.at(present())
+    assert reckoned is not None
+    assert registry.now() - reckoned < LONGEST // 4
+    kept = connection.kept
+    connection.kept = kept._replace(read=kept.read._replace(read_at=read_at - LONGEST))
+    registry.issue(username="last", application="Outlook")
+    assert [one[0] for one in busy[2:]] == ["SELECT", "BEGIN"]
+
+
+def test_a_slow_answer_does_not_make_the_clock_worse():
+    """The best answer counts, less the drift since then."""
+    clock = ServerClock()
+    clock.note(5_000_100, 1_000, 1_200)
+    clock.note(5_000_100 + 30_000, 1_200, 1_200 + 60_000)
+    assert clock.at(61_200) == 5_000_100 + 60_000 - 60
 
 
 def test_a_clock_that_is_reckoned_is_never_ahead():

@@ -25,6 +25,7 @@ from authctl.store.postgres.dialect import POSTGRES
 from authctl.store.postgres.exchange import AtCommit, Statement
 from authctl.store.postgres.facts import READ_CLOCK, SERVER_CLOCK, at_turn
 from authctl.store.postgres.gate import PLANS_OF_SIGN_INS
+from authctl.store.postgres.kept_facts import KeptFacts
 from authctl.store.postgres.view import PostgresView
 from authctl.store.sql import rows
 from authctl.store.sql.tables import tables
@@ -74,9 +75,9 @@ _APPEND_AND_RECORD_TIME = f"WITH recorded AS ({_RECORD_TIME.replace('$1, $2', '$
 """The same, and `_RECORD_TIME`: two changes that share a slot must take both behind the lock of the chain, in one order."""
 
 _APPEND_AND_TAKE_NUMBER = (
-    f"{_APPEND_AND_RECORD_TIME}, nextval('sessions_number_seq'), {SERVER_CLOCK}, greatest($9::bigint, $11::bigint)"
+    f"{_APPEND_AND_RECORD_TIME}, nextval('sessions_number_seq'), {SERVER_CLOCK}"
 )
-"""The same, with the number of the next session, the clock, and the recorded time as far as this change knows it (decision 374).
+"""The same, with the number of the next session, and the clock (decision 374).
 
 The number is taken behind the gate: an import, which is alone, takes a range of numbers (decision 307).
 """
@@ -257,7 +258,8 @@ class PostgresChange(
         given = (*connection.at_commit.append.parameters, *later.parameters)
         append = Statement(_APPEND_AND_RECORD_TIME, given)
         if connection.keeping is not None:
-            append = Statement(_APPEND_AND_TAKE_NUMBER, (*given, recorded))
+            append = Statement(_APPEND_AND_TAKE_NUMBER, given)
+            connection.keeping = KeptFacts(connection.keeping.read, max(at, recorded))
         connection.at_commit = connection.at_commit._replace(append=append)
 
     def add_session(self, session: "NewSession", revocation_id: int | None = None) -> "Session":
@@ -363,7 +365,7 @@ class PostgresChange(
         connection.deferred = (*beginning, Statement(sql, given))
         # a pooler may go on with another server (see `look_up`)
         if (read.is_frequent or read.reckoned is not None) and connection.prepare_threshold is not None:
-            connection.keeping = read
+            connection.keeping = KeptFacts(read, self.recorded_time())
         return True
 
     def add_event(self, event: "AuditEvent") -> None:

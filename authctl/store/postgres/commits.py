@@ -11,7 +11,7 @@ from authctl.store.postgres.errors import LOCKED, is_lost
 from authctl.store.postgres.exchange import AtCommit, Row, Statement
 from authctl.store.postgres.facts import FIND_EVENT
 from authctl.store.postgres.gate import READ_ID, Entrance
-from authctl.store.postgres.kept_facts import KeptFacts, present
+from authctl.store.postgres.kept_facts import present
 from authctl.store.postgres.library import psycopg
 from authctl.store.postgres.recent_events import READ_HASHES, RecentEvents
 
@@ -134,9 +134,9 @@ def _commit_with(connection: Connection, last: AtCommit, recent: RecentEvents, *
     *_, appended, _, flushed = connection.exchange(*last.lock, last.append, Statement("COMMIT"), Statement(after))
     connection.place = appended[0][:3]
     if connection.keeping is not None:
-        number, clock, recorded_time = appended[0][3:]
+        number, clock = appended[0][3:]
         connection.clock.note(clock, sent, present())
-        connection.kept = KeptFacts(connection.keeping._replace(number=number), recorded_time)
+        connection.kept = connection.keeping.numbered(number)
     if is_wanted:
         recent.keep(flushed[0][-1])
 
