@@ -290,10 +290,10 @@ def test_sign_ins_one_after_the_other_make_no_facts_last(registry: Registry, bus
     read_at = connection.kept.read.read_at
     connection.clock._ahead -= LONGEST // 2  # as after a long wait for an answer
     connection.kept = connection.kept._replace(recorded_time=0)
-    for number in range(2):
-        registry.issue(username=f"later{number}", application="Outlook")
+    sessions = [registry.issue(username=f"later{number}", application="Outlook").session for number in range(2)]
     assert busy == [ONE_MESSAGE] * 2
     assert connection.kept.read.read_at == read_at
+    assert connection.kept.recorded_time == sessions[1].created_at
     reckoned = connection.clock.at(present())
     assert reckoned is not None
     assert registry.now() - reckoned < LONGEST // 4
