@@ -48,12 +48,14 @@ _UNAVAILABLE_CLASSES = {
     "57": "the server ended the statement",
 }
 _SETTING = "see: {} of the role, the database and the server"
+_READ_ONLY_HINT = f"the address of the server that takes changes, or {_SETTING.format('default_transaction_read_only')}"
 _TO_LOG_IN = f"write it to {LOG_IN_FILES}"
 _HINTS = {
     "28P01": _TO_LOG_IN,
     "57014": _SETTING.format("statement_timeout"),
     "25P03": _SETTING.format("idle_in_transaction_session_timeout"),
     "25P04": _SETTING.format("transaction_timeout"),
+    READ_ONLY: _READ_ONLY_HINT,
     NO_RIGHTS: "authctl init --print-sql",
     "53300": "a larger max_connections, or a pooler: ?pooler=transaction",
 }
@@ -125,7 +127,7 @@ def _of_driver(error: psycopg.Error, unusable: str) -> AuthctlError:
     """The error of a connection that could not be made, or was lost."""
     text = str(error)
     if "session is read-only" in text or "server is in hot standby mode" in text:
-        return RegistryUnavailable(f"{unusable}: {_UNAVAILABLE[READ_ONLY]}")
+        return RegistryUnavailable(f"{unusable}: {_UNAVAILABLE[READ_ONLY]}", _READ_ONLY_HINT)
     if is_too_late(error):
         return RegistryUnavailable(f"{unusable}: the server is there, and does not answer")
     kind = InvalidInput if _INVALID.match(text) else RegistryUnavailable

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _OF_TABLES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 _OF_SEQUENCES = ("USAGE", "SELECT", "UPDATE")
-_FEWER = {"schema_version": ("SELECT",), "registry": ("SELECT", "UPDATE"), "audit_events": ("SELECT", "INSERT")}
+FEWER = {"schema_version": ("SELECT",), "registry": ("SELECT", "UPDATE"), "audit_events": ("SELECT", "INSERT")}
 """The tables that need fewer rights than the others: the audit log is only added to."""
 
 _FLUSHING = "SELECT oid FROM pg_proc WHERE proname = 'pg_logical_emit_message' AND proargtypes[2] = 'text'::regtype"
@@ -96,7 +96,7 @@ def diagnosis(connection: "Connection") -> Health:
     given = ([name for _, name in made_names()], list(_OF_SEQUENCES), list(_OF_TABLES))
     lacking: dict[tuple[str, str], list[str]] = {}
     for is_sequence, name, shown, right in connection.execute(_LACKING, given).fetchall():
-        if is_sequence or right in _FEWER.get(name, _OF_TABLES):
+        if is_sequence or right in FEWER.get(name, _OF_TABLES):
             lacking.setdefault(("SEQUENCE " if is_sequence else "", shown), []).append(right)
     role = _one(connection, _ROLE)
     if not lacking:
