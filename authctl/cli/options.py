@@ -44,7 +44,9 @@ def new_file(path: Path | None) -> Path | None:
 
 def a_file(path: Path | None) -> Path | None:
     """The file that an option or argument names. Raises InvalidInput for the address of a database, which may hold a password."""
-    check_is_path(str(path), "a file is needed", "for the database of a registry: --registry postgresql://USER@HOST/DATABASE")
+    check_is_path(
+        str(path), "a file is needed", "for the database of a registry: --registry postgresql://USER@HOST/DATABASE"
+    )
     return path
 
 
