@@ -9,7 +9,7 @@ ON_POSTGRES := tests/test_store_contract.py tests/test_scenarios_*.py tests/test
 # histories of a size that fits, since each makes a database
 MORE := AUTHCTL_MACHINE_EXAMPLES=20 AUTHCTL_RESTORE_EXAMPLES=10 AUTHCTL_HISTORIES_EXAMPLES=20 AUTHCTL_PAGES_EXAMPLES=30
 
-.PHONY: postgres-more console check quick test storm fuzz fuzz-door histories delivery-histories histories-mutants crash ldap real-systems door current-sqlite postgres postgres-storm postgres-hosts postgres-cluster bench bench-postgres bench-since bench-imports bench-full peers demo docs clean
+.PHONY: components postgres-more console check quick test storm fuzz fuzz-door histories delivery-histories histories-mutants crash ldap real-systems door current-sqlite postgres postgres-storm postgres-hosts postgres-cluster bench bench-postgres bench-since bench-imports bench-full peers demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/ruff format --check .
@@ -50,6 +50,12 @@ histories-mutants: $(VENV)/ready ## each guard of imports and restores taken out
 
 crash: $(VENV)/ready ## commands killed, and failed, at every file system call that they make
 	AUTHCTL_CRASH_STEP=1 AUTHCTL_POWER_CUTS=600 $(BIN)/python -m pytest -q tests/test_crash.py tests/test_delivery_crash.py tests/test_power_cut.py
+
+components: $(VENV)/ready .venv-current/ready ## the real servers, proxies and clients that can be installed here, for the targets that test with them
+	-tests/install_slapd.sh $(BIN)/python
+	-tests/install_postgres.sh $(BIN)/python
+	-tests/real_systems/install.sh $(PYTHON)
+	-tests/door/peers/install.sh $(PYTHON)
 
 ldap: $(VENV)/ready ## LDAP against a real slapd, where one can be installed
 	tests/install_slapd.sh $(BIN)/python && $(BIN)/python -m pytest -q -rs tests/test_ldap.py || [ $$? = 77 ]
