@@ -33,7 +33,7 @@ _AFTER_COMMIT = (
     ("the sequence changes", "SELECT 'GRANT USAGE ON SEQUENCE changes TO ' || quote_ident(current_user)"),
     ("the function pg_logical_emit_message", _GRANT_FLUSHING),
 )
-"""What each of them is for, and the SQL that gives the statement that grants it."""
+"""The thing that each right is for, and the SQL whose row is the statement that grants it."""
 _ROLE = "SELECT quote_ident(current_user)"
 
 # for the next number of a sequence, USAGE or UPDATE is enough
