@@ -512,7 +512,7 @@ def test_a_head_that_another_process_wrote_meanwhile_costs_no_message(
     assert [events[0].seq < events[1].seq for events in asked] == [True]
     newest = head.read()
     assert newest is not None
-    assert newest == [(one.seq, one.hash) for one in other.audit.events()][0]
+    assert newest == next((one.seq, one.hash) for one in other.audit.events())
     warned: list[str] = []
     monkeypatch.setattr(registry._installation, "_warn", warned.append)
     database = str(home.registry).removeprefix("postgresql:///").partition("?")[0]

@@ -74,9 +74,7 @@ The newest event is the first one of its index. A join by its number was planned
 _APPEND_AND_RECORD_TIME = f"WITH recorded AS ({_RECORD_TIME.replace('$1, $2', '$9, $10')}) {_APPEND}"
 """The same, and `_RECORD_TIME`: two changes that share a slot must take both behind the lock of the chain, in one order."""
 
-_APPEND_AND_TAKE_NUMBER = (
-    f"{_APPEND_AND_RECORD_TIME}, nextval('sessions_number_seq'), {SERVER_CLOCK}"
-)
+_APPEND_AND_TAKE_NUMBER = f"{_APPEND_AND_RECORD_TIME}, nextval('sessions_number_seq'), {SERVER_CLOCK}"
 """The same, with the number of the next session, and the clock (decision 374).
 
 The number is taken behind the gate: an import, which is alone, takes a range of numbers (decision 307).
