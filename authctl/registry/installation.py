@@ -146,12 +146,13 @@ class Installation:
         step: bool = False,
         completes: bool = True,
         sign_in: str | None = None,
+        in_turn: bool = False,
         revokes_all: bool = False,
         seals_late: bool = False,
     ) -> "Iterator[UnitOfWork]":
         """Change the registry: the whole block and its audit events, or nothing. The instant is taken inside the lock.
 
-        A `shared` change concerns one session or login, a `step` is one of many, `sign_in` is a user, and `revokes_all` if it revokes everything: see `Store.change`. The number of that session,
+        A `shared` change concerns one session or login, a `step` is one of many, `sign_in` is a user, whose sign-in reads `in_turn`, and `revokes_all` if it revokes everything: see `Store.change`. The number of that session,
         if it is there already, is `session`: no other change writes it from the instant on. A change that is not shared first writes
         the waiting uses, and, if it `completes`, completes a changeover that was interrupted afterwards. A shared change, and one that `seals_late`,
         appends its events and announces at its end: with its commit, if there is one event.
@@ -169,6 +170,7 @@ class Installation:
             shared=shared,
             step=step,
             sign_in=sign_in,
+            in_turn=in_turn,
             revokes_all=revokes_all,
         ) as tx:
             # Taken inside the lock: two changes that wait get their instants in the order in which they happen. Shared changes wait
@@ -203,7 +205,7 @@ class Installation:
             with suppress(Overtaken), self.change(actor, shared=True, sign_in=username) as unit:
                 return register(unit)
         # with the turn from the beginning on: nothing comes between any more
-        with self.change(actor, shared=True) as unit:
+        with self.change(actor, shared=True, sign_in=username, in_turn=True) as unit:
             return register(unit)
 
     def revocation(

@@ -67,7 +67,7 @@ def _issue_from_cache(
     actor: str | None,
 ) -> Issued | None:
     """Register the session, and move the success to the most recently used; None where it was forgotten meanwhile."""
-    with installation.change(actor, shared=True) as unit:
+    with installation.change(actor, shared=True, sign_in=sign_in.username, in_turn=True) as unit:
         present = unit.tx.cached_login(state.profile.name, sign_in.username)
         # Forgotten or replaced while scrypt was running, for example by a changed password: ask the authenticator.
         if present is None or present.verifier != cached.verifier:
@@ -88,12 +88,12 @@ def _issue_and_remember(
     """Register the session after the authenticator accepted the password, and keep that if the profile has a cache."""
     profile = state.profile
     success = new_success(profile, sign_in.username, state.now, password, ring)
-    with installation.change(actor, shared=True) as unit:
-        issued = _register(unit, reader, sign_in, profile, state.authenticator)
+    with installation.change(actor, shared=True, sign_in=sign_in.username, in_turn=True) as unit:
         # A password that was changed while the authenticator answered would be remembered as the valid one.
         if profile.cache and not is_outdated(unit, success, state.last_seq):
             unit.tx.save_login(success, profile.cache.capacity)
-        return issued
+        # last, so that the session can go with the commit (decision 401); if it is refused, nothing is remembered either
+        return _register(unit, reader, sign_in, profile, state.authenticator)
 
 
 def _register(

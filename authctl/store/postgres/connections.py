@@ -115,6 +115,8 @@ class _Purpose(NamedTuple):
     """Whether the gate is only tried."""
     user_key: str | None
     """The key of the user of a sign-in, which reads before its turn."""
+    in_turn: bool
+    """Whether the sign-in reads at its turn."""
     revokes_all: bool
     """Whether it is a revocation of everything, which does so, too."""
 
@@ -208,6 +210,7 @@ class PostgresConnections:
         lock_timeouts: int = 1,
         synced: bool = True,
         user_key: str | None = None,
+        in_turn: bool = False,
         revokes_all: bool = False,
     ) -> Iterator[Connection]:
         """A connection in a transaction that holds the gate, or takes it with its first statement; see `Store.change` for its errors."""
@@ -220,7 +223,7 @@ class PostgresConnections:
                 wait = self._lock_timeout * lock_timeouts if timeout is None else timeout
                 # decision 322: who waits in the queue of the gate keeps later changes of administrators waiting
                 tries = timeout is not None and (shared or timeout <= 0)
-                purpose = _Purpose(shared, tries, user_key, revokes_all and not tries)
+                purpose = _Purpose(shared, tries, user_key, in_turn, revokes_all and not tries)
                 connection = self._begin(wait, purpose)
                 try:
                     # A change of an administrator may have a statement that takes minutes.
@@ -263,7 +266,8 @@ class PostgresConnections:
             self._writer.key, max(_SHORTEST_WAIT, int(wait * 1000)), STALL_SECONDS[shared] * 1000, shared, tries
         )
         if purpose.user_key is not None:
-            return early.enter_to_sign_in(self._writer, connection, entrance, purpose.user_key)
+            enter = early.enter_in_turn if purpose.in_turn else early.enter_to_sign_in
+            return enter(self._writer, connection, entrance, purpose.user_key)
         if purpose.revokes_all and (is_same := early.enter_to_revoke(self._writer, connection, entrance)) is not None:
             return is_same
         alone = () if tries else entrance.alone  # nothing is written before the gate is taken

@@ -67,6 +67,7 @@ class PostgresStore:
         shared: bool = False,
         step: bool = False,
         sign_in: str | None = None,
+        in_turn: bool = False,
         revokes_all: bool = False,
     ) -> Iterator[PostgresChange]:
         del step  # the server copies its log by itself
@@ -77,6 +78,7 @@ class PostgresStore:
             lock_timeouts=lock_timeouts,
             synced=synced,
             user_key=user_key,
+            in_turn=in_turn,
             revokes_all=revokes_all,
         ) as connection:
             begun = monotonic()

@@ -112,6 +112,7 @@ class Store(Protocol):
         shared: bool = False,
         step: bool = False,
         sign_in: str | None = None,
+        in_turn: bool = False,
         revokes_all: bool = False,
     ) -> AbstractContextManager[Change]:
         """A transaction for writing.
@@ -133,7 +134,7 @@ class Store(Protocol):
 
         `sign_in` names the user of a shared change that registers one session. The store may then read the facts that such a change judges
         by before its turn, and ask at the turn whether a change that is not shared came between. If one did, Overtaken is raised within
-        the block or at its end, and nothing was done. Whoever repeats it does so without `sign_in` in the end. An error of the
+        the block or at its end, and nothing was done. Whoever repeats it does so `in_turn` in the end: it then reads at its turn. An error of the
         block that comes of facts which the store had read for an earlier sign-in is Overtaken, too. The same goes for a change that
         `revokes_all` sessions, and is not shared. Raises RegistryLocked if the turn does not come; RegistryUnavailable if the database cannot be written.
         """

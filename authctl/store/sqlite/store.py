@@ -172,9 +172,10 @@ class SqliteStore:
         shared: bool = False,
         step: bool = False,
         sign_in: str | None = None,
+        in_turn: bool = False,
         revokes_all: bool = False,
     ) -> "Iterator[SqliteChange]":
-        del shared, revokes_all  # SQLite has one writer at a time
+        del shared, in_turn, revokes_all  # SQLite has one writer at a time
         self._check_usable()
         # This thread's own look-ups: they would not see the change, and keep the log from being emptied after it.
         if self._looking_up == get_ident():
