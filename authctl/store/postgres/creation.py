@@ -49,7 +49,16 @@ class _NewStore(PostgresStore):
         in_turn: bool = False,
         revokes_all: bool = False,
     ) -> Iterator[PostgresChange]:
-        del timeout, lock_timeouts, synced, shared, step, sign_in, in_turn, revokes_all  # nobody else knows of the registry
+        del (
+            timeout,
+            lock_timeouts,
+            synced,
+            shared,
+            step,
+            sign_in,
+            in_turn,
+            revokes_all,
+        )  # nobody else knows of the registry
         yield PostgresChange(self._connection, facts(one_row(self._connection, READ_FACTS[True])), shared=False)
 
 
