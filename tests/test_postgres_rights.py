@@ -153,7 +153,8 @@ def test_a_right_that_is_taken_from_an_open_registry(place: Place, home: Path):
 
 def test_a_role_that_may_not_flush_is_refused(place: Place, as_application: Authctl):
     """A commit would be in force, and a crash of the server could lose it."""
-    function = "pg_logical_emit_message(boolean, text, text)"
+    named = "SELECT oid::regprocedure::text FROM pg_proc WHERE proname = 'pg_logical_emit_message' AND proargtypes[2] = 'text'::regtype"
+    [(function,)] = place.execute(named)  # PostgreSQL 17 gave it a fourth parameter
     place.execute(f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC")
     try:
         ran = as_application("tokens", "issue", "--user", "alice", "--application", "Outlook")

@@ -104,7 +104,7 @@ def _parameters(url: str) -> dict[str, str]:
 
 
 def _check_options(url: str) -> None:
-    """Raise InvalidInput for an option that libpq does not know, without its value: `?passwd=SECRET` is meant as a password (decision 442)."""
+    """Raise InvalidInput for an option that libpq does not know, without its value: `?passwd=SECRET` is meant as a password (decision 379)."""
     from authctl.store.postgres.library import psycopg
 
     known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}

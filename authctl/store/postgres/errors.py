@@ -17,6 +17,7 @@ NOT_SUPPORTED = "0A000"
 NO_ROOM = "53100"
 DEADLOCK = "40P01"
 NO_RIGHTS = "42501"
+NO_SUCH_VALUE = "22P02"
 
 _KINDS: dict[str, type[RegistryUnavailable]] = {LOCKED: RegistryLocked, DEADLOCK: RegistryLocked, NO_ROOM: DiskFull}
 _UNAVAILABLE = {
@@ -102,6 +103,8 @@ def translated_error(error: BaseException, place: str) -> AuthctlError | None:
         return None
     code = error.sqlstate
     unusable = f"the registry at {place} cannot be used"
+    if code == NO_SUCH_VALUE:  # a caller of the library gave a text for a number
+        return InvalidInput(f"a value has the wrong type: {_first_line(error)}")
     if code is None:
         return _of_driver(error, unusable) if isinstance(error, psycopg.OperationalError) else None
     if code in _DAMAGED or (code[:2] == _DAMAGED_CLASS and code not in _UNAVAILABLE):

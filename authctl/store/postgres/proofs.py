@@ -189,7 +189,7 @@ def _try(connection: Connection, lock: str) -> bool:
 
 
 def _role(connection: Connection) -> Health:
-    """Whether the role has no right that it does not need, itself or by a role that it belongs to (decision 440)."""
+    """Whether the role has no right that it does not need, itself or by a role that it belongs to (decision 377)."""
     name, *has = one_row(connection, f"SELECT rolname, {', '.join(_RIGHTS)} FROM pg_roles WHERE rolname = current_user")
     too_many = [words for words, right in zip(_RIGHTS.values(), has, strict=True) if right]
     if not too_many:  # a superuser counts as a member of every role

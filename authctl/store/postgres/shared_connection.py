@@ -55,7 +55,7 @@ class SharedConnection:
         return self._connection
 
     def _open(self) -> Connection:
-        # decision 441: a server that answers no short statement, or a table that somebody keeps locked, must not hold a command for ever
+        # decision 378: a server that answers no short statement, or a table that somebody keeps locked, must not hold a command for ever
         connection = connect(self.address, patience=LOOK_UP_SECONDS)
         try:
             self.set_up(connection)
