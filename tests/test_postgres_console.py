@@ -37,6 +37,7 @@ def test_the_console_outlasts_its_server(tmp_path: Path):
                 server.start()
                 await driver.until(lambda: "cannot be used" not in " ".join(driver.screen.split()))
                 await driver.until(lambda: "bob" in driver.screen and "alice" not in driver.screen)
+                await driver.settle()
         finally:
             app.reads.close()
 
