@@ -121,13 +121,19 @@ class Life:
 
 
 def check_order(events: list[AuditEvent]) -> None:
-    """Events are in the order of their instants. On a server, sign-ins have theirs before their turn in the audit log (decision 310)."""
+    """Events are in the order of their instants. On a server, what reads before its turn has its instant before it (decisions 310 and 373)."""
     latest = floor = 0
     for event in events:
-        is_shared = ON_POSTGRES and event.action == "session.issue"
-        assert event.at >= (floor if is_shared else latest), event
+        is_sign_in = ON_POSTGRES and event.action == "session.issue"
+        is_early = is_sign_in or (ON_POSTGRES and event.action == "session.revoke" and is_of_everything(event))
+        assert event.at >= (floor if is_early else latest), event
         latest = max(latest, event.at)
-        floor = floor if is_shared else event.at
+        floor = floor if is_sign_in else event.at
+
+
+def is_of_everything(event: AuditEvent) -> bool:
+    """Whether a revocation is one of everything."""
+    return bool(json.loads(event.detail)["selector"].get("everything"))
 
 
 class History:
