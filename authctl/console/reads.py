@@ -43,7 +43,7 @@ class Reads:
     def now(self) -> int:
         """The present instant of the registry; that of a server is reckoned from the last one that a thread has read.
 
-        The screen asks for it at every key: it must neither wait for a server nor end because that is gone (decision 443).
+        The screen asks for it at every key: it must neither wait for a server nor end because that is gone (decision 381).
         """
         if not self._asks_server:
             return self._watching.now()
