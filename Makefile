@@ -4,12 +4,13 @@ BIN := $(VENV)/bin
 
 POSTGRES_TESTS := tests/test_postgres_*.py tests/test_escapes.py
 # what was written for any store, on PostgreSQL
-ON_POSTGRES := tests/test_store_contract.py tests/test_scenarios_*.py tests/test_shared_changes.py
+ON_POSTGRES := tests/test_store_contract.py tests/test_scenarios_*.py tests/test_shared_changes.py tests/test_lifetimes_machine.py \
+	tests/test_restore_machine.py
 
 # histories of a size that fits, since each makes a database
 MORE := AUTHCTL_MACHINE_EXAMPLES=20 AUTHCTL_RESTORE_EXAMPLES=10 AUTHCTL_HISTORIES_EXAMPLES=20 AUTHCTL_PAGES_EXAMPLES=30
 
-.PHONY: postgres-more console check quick test storm fuzz fuzz-door histories delivery-histories histories-mutants crash ldap real-systems door current-sqlite postgres postgres-storm postgres-hosts postgres-cluster bench bench-postgres bench-since bench-imports bench-full peers demo docs clean
+.PHONY: components postgres-more console check quick test storm fuzz fuzz-door histories delivery-histories histories-mutants crash ldap real-systems door current-sqlite postgres postgres-storm postgres-hosts postgres-cluster bench bench-postgres bench-since bench-imports bench-full peers demo docs clean
 
 check: $(VENV)/ready ## what CI runs beside the README's test command
 	$(BIN)/ruff format --check .
@@ -51,6 +52,12 @@ histories-mutants: $(VENV)/ready ## each guard of imports and restores taken out
 crash: $(VENV)/ready ## commands killed, and failed, at every file system call that they make
 	AUTHCTL_CRASH_STEP=1 AUTHCTL_POWER_CUTS=600 $(BIN)/python -m pytest -q tests/test_crash.py tests/test_delivery_crash.py tests/test_power_cut.py
 
+components: $(VENV)/ready .venv-current/ready ## the real servers, proxies and clients that can be installed here, for the targets that test with them
+	-tests/install_slapd.sh $(BIN)/python
+	-tests/install_postgres.sh $(BIN)/python
+	-tests/real_systems/install.sh $(PYTHON)
+	-tests/door/peers/install.sh $(PYTHON)
+
 ldap: $(VENV)/ready ## LDAP against a real slapd, where one can be installed
 	tests/install_slapd.sh $(BIN)/python && $(BIN)/python -m pytest -q -rs tests/test_ldap.py || [ $$? = 77 ]
 
@@ -69,9 +76,9 @@ current-sqlite: .venv-current/ready ## the store, the scenarios, faults and one 
 		tests/test_scenario*.py tests/test_crash.py tests/test_upgrade.py
 	AUTHCTL_RESTORE_EXAMPLES=10 .venv-current/bin/python -m pytest -q -rs tests/test_restore_machine.py
 
-postgres: $(VENV)/ready ## registries in a real PostgreSQL, where one can be had: the contract of a store, the scenarios, a storm, faults, hostile texts
+postgres: $(VENV)/ready ## registries in a real PostgreSQL, where one can be had: the contract of a store, the scenarios, random histories, a storm, faults, hostile texts
 	tests/install_postgres.sh $(BIN)/python && $(BIN)/python -m pytest -q -rs $(POSTGRES_TESTS) && \
-		AUTHCTL_TEST_STORE=postgres $(BIN)/python -m pytest -q -rs $(ON_POSTGRES) || [ $$? = 77 ]
+		AUTHCTL_TEST_STORE=postgres AUTHCTL_MACHINE_EXAMPLES=5 AUTHCTL_RESTORE_EXAMPLES=3 $(BIN)/python -m pytest -q -rs $(ON_POSTGRES) || [ $$? = 77 ]
 
 postgres-more: $(VENV)/ready ## all tests whose store is chosen by the parameter, on PostgreSQL; an hour and more
 	tests/install_postgres.sh $(BIN)/python && AUTHCTL_TEST_STORE=postgres AUTHCTL_TEST_EVERY_COMMAND=1 $(MORE) $(BIN)/python -m pytest -q tests || [ $$? = 77 ]

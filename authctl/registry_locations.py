@@ -3,6 +3,7 @@
 An address holds no password: it would show in the list of processes, in messages and in the history of a shell.
 """
 
+import re
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -17,6 +18,8 @@ _DATABASES = ("postgresql", "postgres")
 _WORDS_OF_LIBPQ = ("dbname=", "host=", "hostaddr=", "passfile=", "password=", "port=", "sslmode=", "user=")
 """The beginnings of an address as words: `host=HOST dbname=DATABASE`."""
 _BEGINNINGS = ("postgresql:", "postgres:", "jdbc:")
+_WITHOUT_SCHEME = re.compile(r"(?!\.{0,2}/[^/])([A-Za-z+]*/)?/{0,2}[^/:@]+:[^/]*@[^/]")
+"""The beginning of `USER:PASSWORD@HOST`: an address whose scheme is missing or torn."""
 _KINDS = "a path to a file, sqlite:///PATH, postgresql://USER@HOST/DATABASE, or service=NAME"
 _SECRETS = {"password", "sslpassword", "oauth_client_secret"}
 LOG_IN_FILES = "~/.pgpass with mode 0600, or to the file that PGPASSFILE or ?passfile=FILE names"
@@ -50,11 +53,18 @@ def is_address(text: str) -> bool:
 def _check_no_other_address(text: str) -> None:
     """Raise InvalidInput for an address in another form, without a word of it: it may hold a password."""
     # As a path, it would make a file `host=db password=secret` in the working directory.
-    if text.lower().startswith(_BEGINNINGS) or text.lstrip().lower().startswith(_WORDS_OF_LIBPQ):
+    words = text.lstrip().lower().startswith(_WORDS_OF_LIBPQ)
+    if words or text.lower().startswith(_BEGINNINGS) or _WITHOUT_SCHEME.match(text):
         raise InvalidInput(
             "the address of a database is a URL or the name of a service",
             "postgresql://USER@HOST/DATABASE, or service=NAME; for a file of such a name: ./NAME",
         )
+
+
+def check_is_path(text: str, meant: str, hint: str) -> None:
+    """Raise InvalidInput for the address of a database where a path is meant, without a word of it: it may hold a password."""
+    if text.lower().startswith(_BEGINNINGS):
+        raise InvalidInput(f"{meant}, and not the address of a database", hint)
 
 
 def _file_of_url(url: str) -> Path:

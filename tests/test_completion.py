@@ -286,6 +286,7 @@ def test_a_home_with_a_tilde(installed: Authctl, home: Path, monkeypatch: pytest
     assert ran.out == "olga\n"
 
 
+@pytest.mark.in_a_file  # the registry of another home is a file in it
 @needs
 def test_an_installation_named_before_the_command(shell: str, authctl: Authctl, tmp_path: Path):
     """Its names are completed; without a registry there are none, and no message."""

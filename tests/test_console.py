@@ -458,13 +458,16 @@ def test_the_mouse_does_the_same(folder: Path, registry: Registry, clock: Clock)
 
 def test_an_error_is_shown_and_the_console_stays(folder: Path, clock: Clock):
     """A registry that is gone is told, with the hint of the command line."""
+    # a file that is open stays readable, so that it is looked for again; tables are missed at once
+    told = "does not exist" if places.ON_POSTGRES else "error: there is no registry"
 
     async def visit():
         async with console(folder, clock) as driver:
             with places.away(folder):
-                driver.app.reads._idle.clear()
+                while driver.app.reads._idle:
+                    driver.app.reads._idle.pop().close()
                 await driver.press("f5")
-                assert "error: there is no registry" in driver.screen
+                assert told in driver.screen
             await driver.press("f5")
             assert "1 of 6" in driver.screen
 

@@ -1,10 +1,12 @@
 """The parts of the console that need no screen: commands that are shown, selections, paged lists, and the import rule."""
 
+import asyncio
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +19,9 @@ from authctl.cli.app import COMMANDS
 from authctl.console.commands import command_line, operands, option, revoke_words, shell_word
 from authctl.console.filters import GROUPINGS, KINDS, STATUSES, Filter, following
 from authctl.console.paging import Page, PagedList, Row
+from authctl.console.reads import Reads
 from authctl.console.selection import Selection, all_of
+from authctl.errors import RegistryUnavailable
 from authctl.model import Grouping, Status
 from authctl.visible_text import first_invisible
 from tests import places
@@ -190,3 +194,30 @@ def test_only_one_module_makes_texts():
             assert after.startswith(
                 ("texts.", "id=", "classes=", "self._shown(", "row.record", "{row.key", "self._rows")
             ), (file.name, after[:60])
+
+
+def test_the_registry_of_a_read_that_outlasts_the_console_is_closed(registry: Registry, home: Path):
+    """By the thread itself, when its work ends: a server would keep the connection until the process ends."""
+    begun, over = threading.Event(), threading.Event()
+    used = []
+
+    def work(given: Registry) -> None:
+        used.append((given, threading.current_thread()))
+        begun.set()
+        over.wait(10)
+
+    async def visit() -> None:
+        reads = Reads(lambda: Registry.open(home, registry=places.place_in(home)))
+        read = asyncio.ensure_future(reads.run(work))
+        await asyncio.to_thread(begun.wait, 10)
+        reads.close()
+        [(given, _)] = used
+        given.change_number()
+        over.set()
+        await read
+
+    asyncio.run(visit())
+    [(given, thread)] = used
+    thread.join(10)
+    with pytest.raises(RegistryUnavailable, match="closed"):
+        given.change_number()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from authctl import InvalidInput, NotFound, Registry, SessionFilter, names
 from authctl.store.nouns import reader
 from tests import places
-from tests.conftest import Authctl, Clock, Install, Start
+from tests.conftest import Authctl, Clock, Install, PlaceOf, Start
 
 MORE = re.compile(r"^authctl: more: --after (\S+)$", re.MULTILINE)
 
@@ -174,9 +174,12 @@ def test_a_cursor_is_of_its_registry(install: Install, clock: Clock):
     assert len(there.lists.page(after=forged(said[:-1])).sessions) == 3
 
 
-def test_a_cursor_of_another_registry_is_wrong_usage(installed: Authctl, authctl: Authctl, tmp_path: Path):
+def test_a_cursor_of_another_registry_is_wrong_usage(
+    installed: Authctl, authctl: Authctl, place_of: PlaceOf, tmp_path: Path
+):
     """Exit 2, with one line and a hint; nothing is listed."""
-    other = ("--home", str(tmp_path / "other"))
+    place_of(tmp_path / "other")
+    other = ("--home", str(tmp_path / "other"), *places.named(tmp_path / "other"))
     assert authctl(*other, "init").code == 0
     for number in range(2):
         installed("tokens", "issue", "-q", "--user", f"user{number}", "--application", "A")

@@ -35,6 +35,13 @@ def test_a_fresh_installation_is_in_order(registry: Registry, clock: Clock):
     assert all((one.next is None) == one.ok for one in found)
 
 
+def test_the_next_command_is_for_the_installation_that_was_typed(authctl: Authctl, tmp_path: Path):
+    """As in hints of errors: without its options the command would make, or mend, another installation."""
+    ran = authctl("--home", "other home", "--registry", str(tmp_path / "gone.db"), "doctor", "-o", "json")
+    (found,) = [one for one in ran.json if one["check"] == "registry"]
+    assert found["next"] == f"authctl --home 'other home' --registry {tmp_path / 'gone.db'} init"
+
+
 def test_files_that_others_can_touch(registry: Registry, home: Path):
     """Each of them, with the command that mends it; the registry's own keeps the rest from being looked at."""
     for name in ("profiles.yaml", "keys.json", "audit.head"):

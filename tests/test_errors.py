@@ -153,8 +153,11 @@ def test_what_a_filter_says_is_fit_to_be_shown(registry: Registry, text: str):
 @pytest.mark.parametrize(
     "text", [text for text in TEXTS if text.strip() and "\0" not in text and text != "\ud800"], ids=ascii
 )
-def test_what_is_said_of_a_path_is_fit_to_be_shown(registry: Registry, tmp_path: Path, text: str):
+def test_what_is_said_of_a_path_is_fit_to_be_shown(
+    registry: Registry, tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+):
     """Of a home, a registry or a key ring that is not there, and of files that are read under a name."""
+    monkeypatch.delenv("AUTHCTL_REGISTRY", raising=False)
     for place in ({"home": tmp_path / text}, {"home": tmp_path, "registry": tmp_path / text}):
         with pytest.raises(AuthctlError) as caught:
             Registry.open(**place)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from tests import places
 from tests.conftest import ENDLESS, HOSTILE, Authctl, Ran, every_command, unseen
 
 pytestmark = pytest.mark.slow
@@ -66,9 +67,11 @@ FILES = {
 class Installation:
     """An installation with sessions of every kind, files to name, and the secrets that must not be seen."""
 
-    def __init__(self, authctl: Authctl, folder: Path, number: int) -> None:
+    def __init__(self, authctl: Authctl, folder: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
         self.authctl = authctl
         self.home = folder / f"home{number}"
+        if places.ON_POSTGRES:
+            monkeypatch.setenv("AUTHCTL_REGISTRY", str(places.place_in(self.home)))
         files = (*FILES, "loop", "here", "", f"home{number}/registry.db")
         new = (f"new{number}", f"new{number}/x", "nowhere/x", "a\x1b[31m", "\udcff", "n" * 300, f"\u202e{number}")
         self.there = [str(folder / name) for name in files]
@@ -188,7 +191,7 @@ def test_random_command_lines(authctl: Authctl, tmp_path: Path, monkeypatch: pyt
     seen = set()
     for number in range(max(MUTATIONS // 20, 1)):
         if number % A_HOME == 0:
-            at = Installation(authctl, tmp_path, number)
+            at = Installation(authctl, tmp_path, number, monkeypatch)
             secrets = at.secrets()
         arguments = command_line(chance, at)
         stdin = chance.choice(["", "x\n", "y\n", f"{at.ids[1]}\nid\n", chance.choice(at.tokens), b"\xff\0\x1b\n" * 3])
@@ -205,7 +208,7 @@ def test_random_command_lines(authctl: Authctl, tmp_path: Path, monkeypatch: pyt
         )
         seen.add(ran.code)
         if ran.code == 0 and "move" in arguments:  # nothing else can be done in that home
-            at = Installation(authctl, tmp_path, MUTATIONS + number)
+            at = Installation(authctl, tmp_path, MUTATIONS + number, monkeypatch)
             secrets = at.secrets()
         if "rotate" in arguments:
             secrets |= at.secrets()

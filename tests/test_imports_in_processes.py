@@ -1,7 +1,6 @@
 """Imports in real processes: two at once, one beside a revocation, and imports and undos that are killed and run again."""
 
 import json
-import shutil
 import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from authctl import Registry, Session
 from authctl.instants import HOUR, format_instant
+from tests import places
 from tests.conftest import Authctl, OnTerminal, Start
 from tests.crash import constants
 from tests.storm import microseconds
@@ -38,8 +38,9 @@ KILLED = (
     "    return done\n"
     "%s = kill\n"
 )
+STORE = "postgres.change import PostgresChange" if places.ON_POSTGRES else "sqlite.change import SqliteChange"
 WRITER = (
-    "from authctl.store.sqlite.change import SqliteChange as w\n"
+    f"from authctl.store.{STORE} as w\n"
     "from authctl.store.nouns.imports import ImportsWriter as imports\n"
     "from authctl.store.nouns.import_journal import ImportJournalWriter as journal\n"
     "from authctl.store.nouns.import_undo import ImportUndoWriter as undo\n"
@@ -98,7 +99,7 @@ def at_once(start: Start) -> Callable[..., None]:
 
 def sessions(home: Path) -> list[Session]:
     """All sessions by user."""
-    with Registry.open(home) as registry:
+    with Registry.open(home, registry=places.place_in(home)) as registry:
         assert registry.audit.verify().seq
         return sorted(registry.sessions(), key=lambda one: (int(one.username[4:]), one.created_at))
 
@@ -185,12 +186,11 @@ def test_a_killed_command_is_completed_by_the_same_command(
     if operation == UNDO:
         assert installed(*commands[COMPLETE]).code == 0
     before, whole = in_short(home), commands[operation]
-    shutil.copytree(home, tmp_path / "kept")
-    assert installed(*whole).code == 0
-    after = in_short(home)
+    other = tmp_path / "other"
+    places.copy_home(home, other)
+    assert installed("--home", str(other), *places.named(other), *whole).code == 0
+    after = in_short(other)
     assert before != after
-    shutil.rmtree(home)
-    shutil.copytree(tmp_path / "kept", home)
 
     process = start("-c", SMALL_BATCHES + WRITER + KILLED % (number, call, call) + RUN, *whole)
     out, err = process.communicate(timeout=PATIENCE)

@@ -37,13 +37,13 @@ def tokens(keycloak: Keycloak) -> dict[str, dict[str, str]]:
 
 
 @pytest.fixture
-def told(install: Install, home: Path, tmp_path: Path, keycloak: Keycloak, tokens: object) -> Registry:
+def told(install: Install, home: Path, tmp_path: Path, keycloak: Keycloak, tokens: object) -> Iterator[Registry]:
     """A registry by the real clock, with the realm's sessions imported and the shipped receiver."""
     install().close()
     subscribe(home, tmp_path, keycloak)
-    registry = Registry.open(home, registry=places.place_in(home))
-    list_all(registry, keycloak)
-    return registry
+    with Registry.open(home, registry=places.place_in(home)) as registry:
+        list_all(registry, keycloak)
+        yield registry
 
 
 def subscribe(home: Path, tmp_path: Path, keycloak: Keycloak, *arguments: str) -> None:

@@ -317,6 +317,7 @@ def test_many_rows_without_a_session_are_counted_in_a_plan(filled: Authctl, tmp_
     assert (made.err.count("warning: row"), "and 2 rows more (12 in all)" in made.err) == (10, True)
 
 
+@pytest.mark.in_a_file  # the driver of SQLite tells its statements
 def test_sessions_of_many_users_are_counted_by_one_query(filled: Authctl, home: Path):
     """The queries of a long list are as many as those of a short one: each has all names, so that more would take quadratic time."""
     with Registry.open(home) as registry:

@@ -123,7 +123,6 @@ def test_a_pooler_is_named_in_the_address(tmp_path: Path):
 @pytest.mark.parametrize(
     "text",
     [
-        "postgresql://localhost/db?nothing=1",
         "postgresql://[::1/db",
         "postgresql://%ff@host/db",
         "postgresql://host:0x/d%ZZ",
@@ -135,6 +134,29 @@ def test_what_libpq_does_not_understand_is_refused(tmp_path: Path, text: str):
         parameters(text, HOME=str(tmp_path))
     assert raised.value.hint
     assert "USER@HOST" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "place"),
+    [
+        ("nothing=hunter2", "nothing", "USER@HOST"),
+        ("passwd=hunter2", "passwd", "pgpass"),
+        ("port=1&PGPASS=hunter2", "PGPASS", "pgpass"),
+        ("x=1;password=hunter2", "x", "USER@HOST"),
+    ],
+)
+def test_an_option_that_libpq_does_not_know_is_named_without_its_value(
+    tmp_path: Path, options: str, name: str, place: str
+):
+    """It may be a password, in a word that another program has for it."""
+    with pytest.raises(InvalidInput, match=f"not an option of an address: '{name}'") as raised:
+        parameters(f"postgresql://localhost/db?{options}", HOME=str(tmp_path))
+    assert place in (raised.value.hint or "")
+    assert "hunter2" not in f"{raised.value}{raised.value.hint}"
+    with pytest.raises(
+        InvalidInput, match="not the address of a PostgreSQL database: 'postgresql://localhost/%zz'"
+    ) as raised:
+        parameters("postgresql://localhost/%zz?user=hunter2", HOME=str(tmp_path))
 
 
 def test_a_number_that_the_driver_cannot_read_is_refused(installed: Authctl):

@@ -31,7 +31,7 @@ CREATE TABLE audit_events (seq bigint PRIMARY KEY, hash text NOT NULL);
 CREATE SEQUENCE changes;
 CREATE TABLE sessions (number bigint PRIMARY KEY);
 {";".join(TRIGGERS)};
-REVOKE UPDATE, DELETE, TRUNCATE ON audit_events FROM CURRENT_USER
+REVOKE UPDATE, DELETE, TRUNCATE, TRIGGER ON audit_events FROM CURRENT_USER
 """
 
 
@@ -106,6 +106,35 @@ def test_a_role_with_too_many_rights(postgres_server: Server, address: "Address"
         postgres_server.execute(f"ALTER ROLE registrar NO{right}")
     assert "the role registrar has more rights than a registry needs" in health.found
     assert health.hint == "a role of its own: authctl init --print-sql"
+
+
+@pytest.mark.parametrize("powerful", ["pg_execute_server_program", "pg_write_all_data", "postgres", "guild"])
+def test_a_role_that_belongs_to_one_with_too_many_rights(postgres_server: Server, address: "Address", powerful: str):
+    """It has them by `SET ROLE`, or inherits them: they count as its own, also through a third role."""
+    postgres_server.execute("CREATE ROLE guild CREATEROLE; CREATE ROLE between")
+    try:
+        postgres_server.execute(f"GRANT {powerful} TO between; GRANT between TO registrar")
+        health = failures(address)["role"]
+        assert f"belongs to the role {powerful}" in health.found
+        with pytest.raises(Refused, match="more rights than a registry needs"):
+            check_server(address)
+    finally:
+        postgres_server.execute("DROP ROLE between; DROP ROLE guild")
+    assert failures(address) == {}
+
+
+@pytest.mark.parametrize("of", ["ROLE registrar", "DATABASE {database}", "ROLE registrar IN DATABASE {database}"])
+def test_a_setting_of_the_role_or_database_is_mended_there(postgres_server: Server, address: "Address", of: str):
+    """The hint names where the setting is: a setting of the server would not win against it."""
+    of = of.format(database=address.parameters["dbname"])
+    postgres_server.execute(f"ALTER {of} SET synchronous_commit = off")
+    try:
+        health = failures(address)["durability"]
+        assert health.hint
+        assert health.hint.endswith(f": ALTER {of} RESET synchronous_commit")
+    finally:
+        postgres_server.execute(f"ALTER {of} RESET synchronous_commit")
+    assert failures(address) == {}
 
 
 def test_locks_that_only_pretend(monkeypatch: pytest.MonkeyPatch, address: "Address"):

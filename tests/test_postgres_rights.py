@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.skipif(why_not() is not None, reason=why_not() or ""),
 if why_not() is None:
     from authctl.store.postgres.addresses import read_address
     from authctl.store.postgres.connection import connect
+    from authctl.store.postgres.library import psycopg
     from authctl.store.postgres.table_names import made_names
 
 APPLICATION = "clerk"
@@ -152,7 +153,8 @@ def test_a_right_that_is_taken_from_an_open_registry(place: Place, home: Path):
 
 def test_a_role_that_may_not_flush_is_refused(place: Place, as_application: Authctl):
     """A commit would be in force, and a crash of the server could lose it."""
-    function = "pg_logical_emit_message(boolean, text, text)"
+    named = "SELECT oid::regprocedure::text FROM pg_proc WHERE proname = 'pg_logical_emit_message' AND proargtypes[2] = 'text'::regtype"
+    [(function,)] = place.execute(named)  # PostgreSQL 17 gave it a fourth parameter
     place.execute(f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC")
     try:
         ran = as_application("tokens", "issue", "--user", "alice", "--application", "Outlook")
@@ -227,17 +229,67 @@ def test_row_level_security_that_comes_later(place: Place, tmp_path: Path, home:
 
 
 def test_the_doctor_names_what_protects_the_audit_log_no_more(as_application: Authctl, place: Place):
-    """Rights that the role has of it, with the role's own name; and triggers that are disabled, as a load that broke off leaves them."""
+    """Each with the statements that mend it: triggers that are disabled, missing or altered, and rights by any way."""
 
     def finding() -> dict[str, str]:
         return next(one for one in as_application("doctor", "-o", "json").json if one["check"] == "audit_log")
 
-    place.execute("ALTER TABLE audit_events DISABLE TRIGGER ALL")
-    assert (finding()["ok"], finding()["next"]) == (False, "as the owner: ALTER TABLE audit_events ENABLE TRIGGER USER")
-    place.execute(finding()["next"].removeprefix("as the owner: "))
+    owner = read_address(place.owner).parameters["user"]
     assert finding()["ok"]
-    place.execute(f"GRANT DELETE ON audit_events TO {APPLICATION}")
-    statement = f"REVOKE UPDATE, DELETE, TRUNCATE ON audit_events FROM {APPLICATION}, PUBLIC"
-    assert finding()["next"] == f"as the owner of the tables: {statement}"
-    place.execute(statement)
-    assert finding()["ok"]
+    for fault in (
+        "ALTER TABLE audit_events DISABLE TRIGGER ALL",  # as a load that broke off leaves them
+        "ALTER TABLE audit_events ENABLE REPLICA TRIGGER audit_events_keep_all",
+        "DROP TRIGGER audit_events_keep ON audit_events",
+        "ALTER TRIGGER audit_events_keep_all ON audit_events RENAME TO other",
+        "CREATE OR REPLACE FUNCTION audit_events_keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+        (
+            "CREATE OR REPLACE TRIGGER audit_events_keep BEFORE INSERT OR UPDATE OR DELETE ON audit_events FOR EACH ROW"
+            " WHEN (NULL IS NOT NULL) EXECUTE FUNCTION audit_events_keep()"
+        ),
+    ):
+        place.execute(fault)
+        found = finding()
+        assert not found["ok"], fault
+        place.execute(f"SET ROLE {owner}; {found['next'].removeprefix('as the owner: ')}")
+        assert finding()["ok"], fault
+        for change in ("UPDATE audit_events SET note = ''", "TRUNCATE audit_events"):
+            with pytest.raises(psycopg.errors.RaiseException):
+                place.execute(change)
+    for right in ("DELETE", "TRIGGER", "UPDATE (note)"):
+        place.execute(f"GRANT {right} ON audit_events TO {APPLICATION}")
+        statement = f"REVOKE UPDATE, DELETE, TRUNCATE, TRIGGER ON audit_events FROM {APPLICATION}, PUBLIC"
+        assert finding()["next"] == f"as the owner of the tables: {statement}", right
+        place.execute(statement)
+        assert finding()["ok"]
+    for fault, mended in (
+        (f"GRANT {owner} TO {APPLICATION}", f"REVOKE {owner} FROM {APPLICATION}"),
+        (
+            f"ALTER ROLE {APPLICATION} SET session_replication_role = replica",
+            f"ALTER ROLE {APPLICATION} RESET session_replication_role",
+        ),
+    ):
+        place.execute(fault)
+        assert (finding()["ok"], finding()["next"]) == (False, f"as a superuser: {mended}")
+        place.execute(mended)
+        assert finding()["ok"]
+
+
+def test_a_role_that_may_make_no_tables_is_told_whose_database_it_is(
+    authctl: Authctl, place: Place, postgres_server: Server, tmp_path: Path
+):
+    """`init` by the role of the hosts: the hint names the owner, whose address makes the registry."""
+    with postgres_server.fresh_database("registrar") as empty:
+        database = read_address(empty).parameters["dbname"]
+        postgres_server.execute(f"GRANT CONNECT ON DATABASE {database} TO {APPLICATION}")
+        postgres_server.execute("CREATE EXTENSION pg_trgm", database)
+        ran = authctl("--home", str(tmp_path / "new"), "--registry", postgres_server.url(database, APPLICATION), "init")
+        assert ran.code == 6
+        assert "the role may make no tables there" in ran.err
+        assert "as the owner of the database: postgresql://registrar@HOST/DATABASE" in ran.err
+
+
+def test_a_role_that_only_reads_by_default_is_told_so(authctl: Authctl, place: Place):
+    """As a standby, it takes no changes: the hint names both."""
+    place.execute(f"ALTER ROLE {APPLICATION} SET default_transaction_read_only = on")
+    ran = authctl("--registry", place.url, "sessions", "list")
+    assert (ran.code, "default_transaction_read_only" in ran.err) == (6, True)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,10 @@ from tests.postgres_server import Server, why_not
 from tests.two_hosts import Deed, stopped_at_statements, two_hosts
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
+if why_not() is None:
+    from authctl.store.postgres.addresses import read_address
+    from authctl.store.postgres.connection import connect
+    from authctl.store.postgres.connections import PostgresConnections
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 60
@@ -117,6 +122,29 @@ def test_a_sign_in_does_not_hang_at_a_process_of_the_server_that_stands_still(
     finally:
         os.kill(process, signal.SIGCONT)
     registry.audit.verify()
+
+
+def test_nobody_hangs_at_a_table_that_somebody_keeps_locked(
+    hosts, postgres_url: str, tmp_path: Path, postgres_server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    """Neither a host that opens the registry, nor a list of one that has it open: a lock of a table is no turn in a queue."""
+    from authctl.store.postgres import connections, shared_connection
+
+    for module in (connections, shared_connection):
+        monkeypatch.setattr(module, "LOOK_UP_SECONDS", 0.5)
+    registry, _ = hosts
+    registry.issue(username="alice", application="Mail")
+    assert len(list(registry.sessions())) == 1
+    with closing(connect(read_address(postgres_url))) as other:
+        other.execute("BEGIN; LOCK TABLE registry IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(RegistryUnavailable, match="does not answer"):
+            list(registry.sessions())
+        with closing(PostgresConnections(read_address(postgres_url))) as opened:
+            for kind in (opened.hot, opened.reader, opened.writer):
+                with pytest.raises(RegistryUnavailable, match="does not answer"), kind():
+                    pass
+        other.execute("ROLLBACK")
+    assert len(list(registry.sessions())) == 1
 
 
 def test_a_use_stands_in_no_queue(hosts, postgres_server: Server):

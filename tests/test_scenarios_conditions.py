@@ -364,25 +364,25 @@ def test_what_a_new_rule_cuts_off_is_said_before(authctl: Authctl, home: Path, t
     """diff, a dry run and the operation count active sessions whose sign-in does not meet conditions that are new, web ones included."""
     (tmp_path / "old.yaml").write_text(TEXT)
     assert authctl("init", "-q", "--profiles", str(tmp_path / "old.yaml")).code == 0
-    strict = Registry.open(home)
-    for application in ("POP3", "Outlook", "POP3"):
-        strict.issue(username="alice", application=application, profile="open", kind="web")
-    strict.issue(username="alice", application="POP3", profile="open", ip="10.1.1.1")
-    strict.end([strict.issue(username="bob", application="POP3", profile="open").session.id])
-    (tmp_path / "new.yaml").write_text(
-        TEXT.replace("  open: {}", "  open: {conditions: {blocked_applications: [POP3]}}")
-    )
-    wanted = profiles.read((tmp_path / "new.yaml").read_bytes(), "p")
-    assert {one.name: one.unmet_conditions for one in strict.profiles.diff(wanted)} == {
-        "strict": 0,
-        "paired": 0,
-        "open": 3,
-    }
-    dry = authctl("profiles", "apply", str(tmp_path / "new.yaml"), "--dry-run", "-o", "json")
-    assert (dry.code, dry.json["unmet_conditions"]) == (0, 3)
-    done = authctl("profiles", "apply", str(tmp_path / "new.yaml"), "--note", "no POP3 from today", "-o", "json")
-    assert (done.code, done.json["unmet_conditions"], done.json["ended"]) == (0, 3, 0)
-    assert "3 whose sign-in does not meet new conditions" in done.err
-    assert {one.unmet_conditions for one in strict.profiles.diff(wanted)} == {0}
-    assert strict.count(SessionFilter(status="active")) == 4
-    strict.close()
+    with Registry.open(home) as strict:
+        for application in ("POP3", "Outlook", "POP3"):
+            strict.issue(username="alice", application=application, profile="open", kind="web")
+        strict.issue(username="alice", application="POP3", profile="open", ip="10.1.1.1")
+        strict.end([strict.issue(username="bob", application="POP3", profile="open").session.id])
+        (tmp_path / "new.yaml").write_text(
+            TEXT.replace("  open: {}", "  open: {conditions: {blocked_applications: [POP3]}}")
+        )
+        wanted = profiles.read((tmp_path / "new.yaml").read_bytes(), "p")
+        assert {one.name: one.unmet_conditions for one in strict.profiles.diff(wanted)} == {
+            "strict": 0,
+            "paired": 0,
+            "open": 3,
+        }
+        dry = authctl("profiles", "apply", str(tmp_path / "new.yaml"), "--dry-run", "-o", "json")
+        assert (dry.code, dry.json["unmet_conditions"]) == (0, 3)
+        done = authctl("profiles", "apply", str(tmp_path / "new.yaml"), "--note", "no POP3 from today", "-o", "json")
+        assert (done.code, done.json["unmet_conditions"], done.json["ended"]) == (0, 3, 0)
+        assert "3 whose sign-in does not meet new conditions" in done.err
+        assert {one.unmet_conditions for one in strict.profiles.diff(wanted)} == {0}
+        assert strict.count(SessionFilter(status="active")) == 4
+        strict.close()

@@ -356,40 +356,40 @@ def test_a_key_ring_elsewhere(tmp_path: Path, authctl: Authctl, monkeypatch: pyt
 
 def test_keys_by_command(ring: Registry, authctl: Authctl, home: Path):
     """What is shown, asked and refused; a pipe has nobody to ask."""
-    registry = Registry.open(home)
-    issue(registry)
-    issue(registry, "pair", "bob")
-    listed = authctl("keys", "list", "-o", "json").json
-    assert [list(one) for one in listed] == [
-        ["id", "state", "created_at", "retired_at", "sessions", "retire_after", "retirable"]
-    ]
-    assert (listed[0]["sessions"], listed[0]["retire_after"], listed[0]["state"]) == (2, None, "signing")
-    assert authctl("keys", "rotate").code == 4
-    rotated = authctl("keys", "rotate", "--note", "every year", "-o", "json")
-    assert (rotated.code, rotated.json["state"]) == (0, "signing")
-    key_id = listed[0]["id"]
-    refused = authctl("keys", "retire", key_id, "--note", "every year")
-    assert (refused.code, refused.out) == (4, "")
-    assert "still signs 2 active sessions; some of them never end while they are used" in refused.err
-    assert "--sign-out" in refused.err
-    assert authctl("keys", "retire", key_id, "--sign-out").code == 4
-    unasked = authctl("keys", "retire", key_id, "--sign-out", "--note", "every year")
-    assert (unasked.code, "this would end 2 active sessions" in unasked.err) == (4, True)
-    dry = authctl("keys", "retire", key_id, "--compromised", "--dry-run", "-o", "json")
-    assert (dry.code, dry.json["ended"], dry.json["dry_run"]) == (0, 2, True)
-    done = authctl("keys", "retire", key_id, "--compromised", "--note", "copied", "--yes", "-o", "json")
-    assert (done.code, done.json["ended"], done.json["reason"]) == (0, 2, "key_compromised")
-    assert sorted(s["username"] for s in done.json["sessions"]) == ["alice", "bob"]
-    assert {s["ended_reason"] for s in done.json["sessions"]} == {"key_compromised"}
-    again = authctl("keys", "retire", key_id, "--note", "copied")
-    assert (again.code, "was retired before" in again.err) == (0, True)
-    assert authctl("keys", "retire", "nothing", "--note", "copied").code == 3
-    assert authctl("audit", "verify").code == 0
-    shown = authctl("keys", "list").out + authctl("keys", "list", "-o", "csv").out
-    secrets = [key.secret.hex() for key in key_ring.load(home / "keys.json").keys if key.secret]
-    assert secrets
-    assert [secret for secret in secrets if secret in shown] == []
-    registry.close()
+    with Registry.open(home) as registry:
+        issue(registry)
+        issue(registry, "pair", "bob")
+        listed = authctl("keys", "list", "-o", "json").json
+        assert [list(one) for one in listed] == [
+            ["id", "state", "created_at", "retired_at", "sessions", "retire_after", "retirable"]
+        ]
+        assert (listed[0]["sessions"], listed[0]["retire_after"], listed[0]["state"]) == (2, None, "signing")
+        assert authctl("keys", "rotate").code == 4
+        rotated = authctl("keys", "rotate", "--note", "every year", "-o", "json")
+        assert (rotated.code, rotated.json["state"]) == (0, "signing")
+        key_id = listed[0]["id"]
+        refused = authctl("keys", "retire", key_id, "--note", "every year")
+        assert (refused.code, refused.out) == (4, "")
+        assert "still signs 2 active sessions; some of them never end while they are used" in refused.err
+        assert "--sign-out" in refused.err
+        assert authctl("keys", "retire", key_id, "--sign-out").code == 4
+        unasked = authctl("keys", "retire", key_id, "--sign-out", "--note", "every year")
+        assert (unasked.code, "this would end 2 active sessions" in unasked.err) == (4, True)
+        dry = authctl("keys", "retire", key_id, "--compromised", "--dry-run", "-o", "json")
+        assert (dry.code, dry.json["ended"], dry.json["dry_run"]) == (0, 2, True)
+        done = authctl("keys", "retire", key_id, "--compromised", "--note", "copied", "--yes", "-o", "json")
+        assert (done.code, done.json["ended"], done.json["reason"]) == (0, 2, "key_compromised")
+        assert sorted(s["username"] for s in done.json["sessions"]) == ["alice", "bob"]
+        assert {s["ended_reason"] for s in done.json["sessions"]} == {"key_compromised"}
+        again = authctl("keys", "retire", key_id, "--note", "copied")
+        assert (again.code, "was retired before" in again.err) == (0, True)
+        assert authctl("keys", "retire", "nothing", "--note", "copied").code == 3
+        assert authctl("audit", "verify").code == 0
+        shown = authctl("keys", "list").out + authctl("keys", "list", "-o", "csv").out
+        secrets = [key.secret.hex() for key in key_ring.load(home / "keys.json").keys if key.secret]
+        assert secrets
+        assert [secret for secret in secrets if secret in shown] == []
+        registry.close()
 
 
 def test_the_clock_does_not_matter_to_a_session_s_key(ring: Registry, clock: Clock):

@@ -37,6 +37,34 @@ def test_another_database_is_not_known(url: str):
     assert refused.value.hint == "a path to a file, sqlite:///PATH, postgresql://USER@HOST/DATABASE, or service=NAME"
 
 
+@pytest.mark.parametrize("text", ["a:b@h/d", "//a:b@h/d", "postgresql//a:b@h/d", "postgres/a:@h"])
+def test_an_address_whose_scheme_is_missing_is_no_path(text: str):
+    """It may hold a password, and a message about a path would show it; a path of that name can be written, too."""
+    with pytest.raises(InvalidInput, match="the address of a database is a URL") as refused:
+        read_location(text)
+    assert text not in f"{refused.value}{refused.value.hint}"
+    for path in (f"./{text.lstrip('/')}", f"/srv/{text.lstrip('/')}", "registry.db", "a@b.db", "C:registry.db"):
+        assert read_location(path) == Path(path)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--home", "ADDRESS", "doctor"),
+        ("--keys", "ADDRESS", "doctor"),
+        ("backup", "ADDRESS"),
+        ("restore", "ADDRESS", "--note", "lost disk"),
+    ],
+)
+def test_the_address_of_a_database_is_no_file(installed, arguments: tuple[str, ...]):
+    """Where a file or folder is meant, it would be one in the working folder, and be shown with its password."""
+    for address in ("postgresql://alice:hunter2@host/db", "postgres://alice@host/db", "POSTGRESQL:alice:hunter2@host"):
+        ran = installed(*(address if word == "ADDRESS" else word for word in arguments))
+        assert (ran.code, "hunter2" in ran.out + ran.err) == (2, False), ran.err
+        assert "not the address of a database" in ran.err
+        assert "authctl: hint: " in ran.err
+
+
 PASSWORD = "hunter2"
 ADDRESSES = [
     f"postgresql://alice:{PASSWORD}@host/db",

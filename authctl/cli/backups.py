@@ -8,7 +8,7 @@ import typer
 
 from authctl import records
 from authctl.cli.context import Cli, start
-from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes, new_file
+from authctl.cli.options import Actor, DryRun, Note, Output, Quiet, Yes, a_file, new_file
 from authctl.cli.streams import print_message
 from authctl.instants import format_second
 from authctl.names import counted
@@ -44,7 +44,7 @@ def backup(
 @restore_app.command()
 def restore(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Backup made by `authctl backup`.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", callback=a_file, help="Backup made by `authctl backup`.")],
     note: Note = None,
     dry_run: DryRun = False,
     yes: Yes = False,

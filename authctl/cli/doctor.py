@@ -37,7 +37,13 @@ def doctor(
         outcome = cli.registry.doctor.accept_clock(note=cli.note(note), actor=actor)
         ended = f"{counted(outcome.ended, 'session')} that had expired only by the wrong clock, or were used while it was ahead"
         cli.say(f"the present clock is accepted; ended: {ended}")
-    findings = examine(cli.installation_home)
+    from authctl.cli.place_in_hints import typed_options, with_place
+
+    places = typed_options(ctx)
+    findings = [
+        finding._replace(next=finding.next and with_place(finding.next, places))
+        for finding in examine(cli.installation_home)
+    ]
     cli.show_many(map(records.finding, findings), render.FINDINGS)
     if wrong := sum(not finding.ok for finding in findings):
         cli.say(f"{counted(wrong, 'problem')} found")

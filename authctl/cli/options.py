@@ -8,6 +8,7 @@ import typer
 
 from authctl.errors import InvalidInput
 from authctl.names import fold, quoted
+from authctl.registry_locations import check_is_path
 from authctl.render import Format
 
 _LARGEST = 2**62
@@ -34,10 +35,18 @@ def whole_number(least: int) -> Callable[[str], int]:
 
 
 def new_file(path: Path | None) -> Path | None:
-    """The file that an option or argument names for writing. Raises BadParameter for `-` and for the working folder."""
+    """The file that an option or argument names for writing. Raises BadParameter for `-`, the working folder and a database."""
     # decision 267: a private file must not go to standard output, and `-` would be a file of that name
     if path is not None and str(path) in ("-", "."):
         raise typer.BadParameter(f"{quoted(str(path))} is not the name of a file that can be written")
+    return a_file(path)
+
+
+def a_file(path: Path | None) -> Path | None:
+    """The file that an option or argument names. Raises InvalidInput for the address of a database, which may hold a password."""
+    check_is_path(
+        str(path), "a file is needed", "for the database of a registry: --registry postgresql://USER@HOST/DATABASE"
+    )
     return path
 
 

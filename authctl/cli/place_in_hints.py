@@ -1,14 +1,18 @@
 """The installation in hints: a command in a hint is for the installation that was typed, and not for the default one.
 
-Loaded for an error alone.
+Loaded for an error, and by the doctor.
 """
 
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from authctl.registry_locations import has_password
 from authctl.visible_text import visible
+
+if TYPE_CHECKING:
+    import typer
 
 _PLACES = ("--home", "--registry", "--keys")
 _COMMAND = r"(?<!of )\bauthctl (?=[a-z]|--registry )"
@@ -27,6 +31,19 @@ def with_place(hint: str, arguments: Sequence[str]) -> str:
         )
 
     return re.sub(_COMMAND, insert, hint) if typed else hint
+
+
+def typed_options(context: "typer.Context") -> list[str]:
+    """The options of an installation that were typed before the command; those of the environment are not among them."""
+    root = context.find_root()
+    return [
+        word
+        for option in _PLACES
+        if (name := option.removeprefix("--")) in root.params
+        and (source := root.get_parameter_source(name))
+        and source.name == "COMMANDLINE"
+        for word in (option, str(root.params[name]))
+    ]
 
 
 def _typed(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:

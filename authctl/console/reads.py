@@ -30,6 +30,7 @@ class Reads:
         self._watching = open_registry()
         self._change_number = self._watching.change_number()
         self._idle: list[Registry] = []
+        self._closed = False
         self._lock = threading.Lock()
         # decision 214: one connection serves one thread at a time, so each thread has a registry of its own
         self._turns = asyncio.Semaphore(_MOST_THREADS)
@@ -82,8 +83,9 @@ class Reads:
         return changed
 
     def close(self) -> None:
-        """Close the registries that no thread uses."""
+        """Close the registries that no thread uses; a thread closes its own when its work ends."""
         with self._lock:
+            self._closed = True
             for registry in self._idle:
                 registry.close()
             self._idle.clear()
@@ -97,4 +99,7 @@ class Reads:
             return work(registry)
         finally:
             with self._lock:
-                self._idle.append(registry)
+                if self._closed:
+                    registry.close()
+                else:
+                    self._idle.append(registry)

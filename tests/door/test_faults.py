@@ -3,7 +3,6 @@
 import json
 import os
 import resource
-import shutil
 import signal
 import socket
 import subprocess
@@ -107,9 +106,7 @@ def test_a_full_disk_leaves_verdicts_and_revocations(tmp_path):
     disk = tmp_path / "disk"
     _tmpfs(disk)
     try:
-        home = make_home(tmp_path)
-        shutil.move(home, disk / "home")
-        home = disk / "home"
+        home = make_home(disk)
         with Registry.open(home, registry=places.place_in(home)) as registry:
             made = registry.clients.add("shop", may=["introspect", "revoke", "refresh"], revoke_note="signed out")
             client = Client(made.client.client_id, made.secret)

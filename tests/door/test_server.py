@@ -103,10 +103,10 @@ def test_a_socket_of_systemd(place, tmp_path):
         script = (
             "import os, sys; os.dup2(int(sys.argv[1]), 3); os.set_inheritable(3, True);"
             "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()));"
-            "os.execv(sys.executable, [sys.executable, '-m', 'authctl', '--home', sys.argv[2], 'serve'])"
+            "os.execv(sys.executable, [sys.executable, '-m', 'authctl', '--home', *sys.argv[2:], 'serve'])"
         )
         process = subprocess.Popen(
-            [sys.executable, "-c", script, str(listener.fileno()), str(place[0])],
+            [sys.executable, "-c", script, str(listener.fileno()), str(place[0]), *places.named(place[0])],
             pass_fds=[listener.fileno()],
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

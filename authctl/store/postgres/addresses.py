@@ -5,6 +5,7 @@ that only its owner can read, or from the usual variables and service files of P
 """
 
 import os
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,12 +15,13 @@ from urllib.parse import parse_qsl, quote, urlencode
 from authctl.errors import InvalidInput, RegistryUnavailable, reason
 from authctl.files import check_private
 from authctl.names import LARGEST_PORT, is_number, quoted
-from authctl.registry_locations import check_no_password
+from authctl.registry_locations import LOG_IN_FILES, check_no_password
 
 _SERVICE = "service="
 _POOLER = "pooler"
 _HINT = "postgresql://USER@HOST/DATABASE, or service=NAME"
 _TRUSTED = "verify-full"
+_LIKE_PASSWORD = re.compile(r"pass|pwd|secret", re.IGNORECASE)
 
 _USUAL = {
     "connect_timeout": "10",
@@ -91,11 +93,25 @@ def _parameters(url: str) -> dict[str, str]:
     try:
         found = psycopg.conninfo.conninfo_to_dict(url)
     except (psycopg.ProgrammingError, UnicodeDecodeError):
-        raise InvalidInput(f"not the address of a PostgreSQL database: {quoted(url)}", _HINT) from None
+        _check_options(url)
+        # without its options: a value in the wrong place may be a password
+        message = f"not the address of a PostgreSQL database: {quoted(url.partition('?')[0])}"
+        raise InvalidInput(message, _HINT) from None
     for port in str(found.get("port") or "").split(","):
         if port and not (is_number(port, LARGEST_PORT) and int(port)):
             raise InvalidInput(f"not a port of a server: {quoted(port)}", _HINT)
     return {name: str(value) for name, value in found.items()}
+
+
+def _check_options(url: str) -> None:
+    """Raise InvalidInput for an option that libpq does not know, without its value: `?passwd=SECRET` is meant as a password (decision 379)."""
+    from authctl.store.postgres.library import psycopg
+
+    known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
+    for name, _ in parse_qsl(url.partition("?")[2], keep_blank_values=True):
+        if name not in known:
+            hint = f"a password: {LOG_IN_FILES}" if _LIKE_PASSWORD.search(name) else _HINT
+            raise InvalidInput(f"not an option of an address: {quoted(name)}", hint)
 
 
 def _service(name: str, environment: Mapping[str, str]) -> dict[str, str]:

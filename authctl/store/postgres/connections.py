@@ -23,7 +23,7 @@ from authctl.store.postgres.gate import LANES, PLANS_OF_SIGN_INS, READ_ID, USUAL
 from authctl.store.postgres.library import psycopg
 from authctl.store.postgres.recent_events import RecentEvents
 from authctl.store.postgres.rights import READ_AFTER_COMMIT, check_after_commit
-from authctl.store.postgres.shared_connection import SharedConnection, check_in_force, one_row
+from authctl.store.postgres.shared_connection import LOOK_UP_SECONDS, SharedConnection, check_in_force, one_row
 from authctl.store.postgres.upgrades import check_open_version, registry_errors
 
 LOCK_TIMEOUT_SECONDS = 30.0
@@ -31,9 +31,6 @@ LOCK_TIMEOUT_SECONDS = 30.0
 
 STALL_SECONDS = {True: 5, False: 10}
 """How long a change may stand still before the server ends it, by whether it is shared; the gate is held meanwhile."""
-
-LOOK_UP_SECONDS = 10.0
-"""How long a look-up, or a statement of a shared change, waits for the answer of a server that is there and silent."""
 
 _PAUSE_BETWEEN_TRIES = 0.005
 """The seconds between two tries to take the gate."""
@@ -192,7 +189,9 @@ class PostgresConnections:
             if not connection.is_idle:
                 raise RuntimeError("a view was begun inside a view")
             try:
+                connection.patience = LOOK_UP_SECONDS
                 _, _, facts, _ = connection.exchange(*self._beginning_of_view)
+                connection.patience = None  # a list or a count may take minutes
                 connection.facts = facts[0] if facts else ()
                 check_open_version(connection.facts[1] if facts else 0, self.address)
                 check_in_force(self.address, connection.facts[2:5])

@@ -11,7 +11,7 @@ from authctl.store.postgres.connection import BEGIN, Connection, connect, gate_k
 from authctl.store.postgres.errors import translated_errors
 from authctl.store.postgres.facts import READ_FACTS, SERVER_CLOCK, facts
 from authctl.store.postgres.loading import Source, load_new
-from authctl.store.postgres.moves import drop, read_marks
+from authctl.store.postgres.moves import check_may_create, drop, read_marks
 from authctl.store.postgres.proofs import check_server
 from authctl.store.postgres.schema import create_schema
 from authctl.store.postgres.shared_connection import one_row
@@ -87,6 +87,7 @@ def _making(address: Address, replaces: str | None = None) -> Iterator[Connectio
                 hint = "for another host of it: make a home with mode 0700, and copy keys.json of a host there"
                 raise Refused(f"a registry already exists: {address}", hint)
             drop(connection)
+        check_may_create(connection, address)
         yield connection
         connection.execute("COMMIT", prepare=False)
 

@@ -5,11 +5,11 @@ from contextlib import closing
 
 from authctl.store.postgres import rights
 from authctl.store.postgres.addresses import Address
+from authctl.store.postgres.audit_log_health import audit_log_health
 from authctl.store.postgres.connection import Connection, connect, gate_key
 from authctl.store.postgres.errors import translated_error, translated_errors
 from authctl.store.postgres.library import psycopg
 from authctl.store.postgres.proofs import Checks, one_row, proofs, version
-from authctl.store.postgres.roles import can_change_audit_log
 from authctl.store.protocol.health import Health
 
 _IDLE_SECONDS = 60
@@ -25,11 +25,6 @@ _IDLE = (
     " AND state_change < now() - make_interval(secs => %s) AND application_name <> 'authctl changeover'"
     " ORDER BY state_change LIMIT 1"
 )
-_TRIGGERS = (
-    "SELECT count(*) FROM pg_trigger WHERE tgrelid = to_regclass('audit_events') AND starts_with(tgname::text, 'audit_events_keep')"
-    " AND tgenabled IN ('O', 'A')"
-)
-_ALL_TRIGGERS = 2
 # a key of 64 bits stands in two columns of 32
 _HOLDERS = (
     "SELECT pid, coalesce(usename, ''), coalesce(application_name, ''), coalesce(extract(epoch FROM now() - xact_start), 0)::int"
@@ -134,20 +129,6 @@ def _pooler(connection: Connection) -> Health:
     )
 
 
-def _audit_log(connection: Connection) -> Health:
-    """Whether the role could change the audit log, and whether its triggers keep the owner from it."""
-    if can_change_audit_log(connection):
-        found = "the role may change events of the audit log"
-        (role,) = one_row(connection, "SELECT quote_ident(current_user)")
-        hint = f"as the owner of the tables: REVOKE UPDATE, DELETE, TRUNCATE ON audit_events FROM {role}, PUBLIC"
-        return Health(ok=False, found=found, hint=hint)
-    (triggers,) = one_row(connection, _TRIGGERS)
-    if triggers < _ALL_TRIGGERS:
-        found = "triggers that keep the audit log from being changed are disabled or missing"
-        return Health(ok=False, found=found, hint="as the owner: ALTER TABLE audit_events ENABLE TRIGGER USER")
-    return Health(ok=True, found="the role cannot change events")
-
-
 _CHECKS: dict[str, Callable[[Connection], Health]] = {
     "rights": rights.diagnosis,
     "replication": _replication,
@@ -155,5 +136,5 @@ _CHECKS: dict[str, Callable[[Connection], Health]] = {
     "gate": _gate,
     "vacuum": _vacuum,
     "pooler": _pooler,
-    "audit_log": _audit_log,
+    "audit_log": audit_log_health,
 }

@@ -17,6 +17,7 @@ NOT_SUPPORTED = "0A000"
 NO_ROOM = "53100"
 DEADLOCK = "40P01"
 NO_RIGHTS = "42501"
+NO_SUCH_VALUE = "22P02"
 
 _KINDS: dict[str, type[RegistryUnavailable]] = {LOCKED: RegistryLocked, DEADLOCK: RegistryLocked, NO_ROOM: DiskFull}
 _UNAVAILABLE = {
@@ -48,12 +49,14 @@ _UNAVAILABLE_CLASSES = {
     "57": "the server ended the statement",
 }
 _SETTING = "see: {} of the role, the database and the server"
+_READ_ONLY_HINT = f"the address of the server that takes changes, or {_SETTING.format('default_transaction_read_only')}"
 _TO_LOG_IN = f"write it to {LOG_IN_FILES}"
 _HINTS = {
     "28P01": _TO_LOG_IN,
     "57014": _SETTING.format("statement_timeout"),
     "25P03": _SETTING.format("idle_in_transaction_session_timeout"),
     "25P04": _SETTING.format("transaction_timeout"),
+    READ_ONLY: _READ_ONLY_HINT,
     NO_RIGHTS: "authctl init --print-sql",
     "53300": "a larger max_connections, or a pooler: ?pooler=transaction",
 }
@@ -99,6 +102,8 @@ def translated_error(error: BaseException, place: str) -> AuthctlError | None:
         return None
     code = error.sqlstate
     unusable = f"the registry at {place} cannot be used"
+    if code == NO_SUCH_VALUE:  # a caller of the library gave a text for a number
+        return InvalidInput(f"a value has the wrong type: {_first_line(error)}")
     if code is None:
         return _of_driver(error, unusable) if isinstance(error, psycopg.OperationalError) else None
     if code in _DAMAGED or (code[:2] == _DAMAGED_CLASS and code not in _UNAVAILABLE):
@@ -125,7 +130,7 @@ def _of_driver(error: psycopg.Error, unusable: str) -> AuthctlError:
     """The error of a connection that could not be made, or was lost."""
     text = str(error)
     if "session is read-only" in text or "server is in hot standby mode" in text:
-        return RegistryUnavailable(f"{unusable}: {_UNAVAILABLE[READ_ONLY]}")
+        return RegistryUnavailable(f"{unusable}: {_UNAVAILABLE[READ_ONLY]}", _READ_ONLY_HINT)
     if is_too_late(error):
         return RegistryUnavailable(f"{unusable}: the server is there, and does not answer")
     kind = InvalidInput if _INVALID.match(text) else RegistryUnavailable

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from authctl.errors import Refused, RegistryUnavailable
 from authctl.store import move_marks
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from authctl.store.postgres.change import PostgresChange
 
 _PATIENCE = 30.0
+_MAY_CREATE = (
+    "SELECT has_schema_privilege(current_schema(), 'CREATE'), pg_get_userbyid(datdba)"
+    " FROM pg_database WHERE datname = current_database()"
+)
 _LAST = "(SELECT hash FROM audit_events ORDER BY seq DESC LIMIT 1)"
 
 
@@ -44,10 +49,16 @@ def marks_at(address: Address) -> Marks | None:
 def check_rights(address: Address) -> None:
     """Raise RegistryUnavailable if the role may not make tables."""
     with translated_errors(str(address)), closing(connect(address, patience=_PATIENCE)) as connection:
-        row = connection.execute("SELECT has_schema_privilege(current_schema(), 'CREATE')").fetchone()
-    if row is None or not row[0]:
+        check_may_create(connection, address)
+
+
+def check_may_create(connection: Connection, address: Address) -> None:
+    """The same by an open connection; the hint names the owner of the database."""
+    may_create, owner = one_row(connection, _MAY_CREATE)
+    if not may_create:
         message = f"the registry at {address} cannot be made: the role may make no tables there"
-        raise RegistryUnavailable(message, "name the owner of the database; to make one: authctl init --print-sql")
+        name = quote(owner, safe="")
+        raise RegistryUnavailable(message, f"as the owner of the database: postgresql://{name}@HOST/DATABASE")
 
 
 def drop(connection: Connection) -> None:

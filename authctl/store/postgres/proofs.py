@@ -33,6 +33,30 @@ _RIGHTS = {
     "rolreplication": "may replicate",
     "rolbypassrls": "may bypass row security",
 }
+_PREDEFINED = (
+    "pg_execute_server_program",
+    "pg_read_all_data",
+    "pg_read_server_files",
+    "pg_write_all_data",
+    "pg_write_server_files",
+)
+"""Roles of PostgreSQL that are worth more than a registry: they read or write other databases of the server, its files, or run programs."""
+_POWERFUL = (
+    "SELECT quote_ident(rolname) FROM pg_roles WHERE rolname <> current_user AND pg_has_role(oid, 'MEMBER')"
+    f" AND (rolname = ANY (%s::text[]) OR {' OR '.join(_RIGHTS)}) ORDER BY rolname"
+)
+_DURABLE = (
+    "SELECT name, current_setting(name), source, quote_ident(session_user), quote_ident(current_database()) FROM pg_settings"
+    " WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') ORDER BY name"
+)
+_RESETS = {
+    "client": "take {name} out of the address, PGOPTIONS or the service file",
+    "database": "as the owner: ALTER DATABASE {database} RESET {name}",
+    "user": "as a superuser: ALTER ROLE {role} RESET {name}",
+    "database user": "as a superuser: ALTER ROLE {role} IN DATABASE {database} RESET {name}",
+    "global": "as a superuser: ALTER ROLE ALL RESET {name}",
+}
+"""The step that mends a setting, by the source of its value in `pg_settings`; any other one is a file of the server."""
 
 
 def check_server(address: Address) -> None:
@@ -118,12 +142,13 @@ def _trigrams(connection: Connection) -> Health:
 
 def _durability(connection: Connection) -> Health:
     """Whether the server keeps the changes that it acknowledges."""
-    for name in ("fsync", "full_page_writes", "synchronous_commit"):
-        if one_row(connection, "SELECT current_setting(%s)", name)[0] == "off":
+    for name, setting, source, role, database in connection.execute(_DURABLE).fetchall():
+        if setting == "off":
+            mends = _RESETS.get(source, "as a superuser: ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf()")
             return Health(
                 ok=False,
                 found=f"{name} is off: the server can lose changes that it acknowledged",
-                hint=f"as a superuser: ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf()",
+                hint=mends.format(name=name, role=role, database=database),
             )
     return Health(ok=True, found="acknowledged changes last")
 
@@ -164,9 +189,12 @@ def _try(connection: Connection, lock: str) -> bool:
 
 
 def _role(connection: Connection) -> Health:
-    """Whether the role has no right that it does not need."""
+    """Whether the role has no right that it does not need, itself or by a role that it belongs to (decision 377)."""
     name, *has = one_row(connection, f"SELECT rolname, {', '.join(_RIGHTS)} FROM pg_roles WHERE rolname = current_user")
     too_many = [words for words, right in zip(_RIGHTS.values(), has, strict=True) if right]
+    if not too_many:  # a superuser counts as a member of every role
+        rows = connection.execute(_POWERFUL, (list(_PREDEFINED),)).fetchall()
+        too_many = [f"belongs to the role {powerful}" for (powerful,) in rows]
     if too_many:
         return Health(
             ok=False,

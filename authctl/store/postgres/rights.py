@@ -15,22 +15,25 @@ if TYPE_CHECKING:
 
 _OF_TABLES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 _OF_SEQUENCES = ("USAGE", "SELECT", "UPDATE")
-_FEWER = {"schema_version": ("SELECT",), "registry": ("SELECT", "UPDATE"), "audit_events": ("SELECT", "INSERT")}
+FEWER = {"schema_version": ("SELECT",), "registry": ("SELECT", "UPDATE"), "audit_events": ("SELECT", "INSERT")}
 """The tables that need fewer rights than the others: the audit log is only added to."""
 
+# PostgreSQL 17 gave it a fourth parameter
 _FLUSHING = "SELECT oid FROM pg_proc WHERE proname = 'pg_logical_emit_message' AND proargtypes[2] = 'text'::regtype"
 READ_AFTER_COMMIT = (
     "has_sequence_privilege('changes', 'USAGE, UPDATE'),"
     f" (SELECT bool_and(has_function_privilege(oid, 'EXECUTE')) FROM ({_FLUSHING}) AS flushing)"
 )
 """Columns: whether a role has each of the rights that a change needs after its commit."""
-_AFTER_COMMIT = (
-    ("the sequence changes", "GRANT USAGE ON SEQUENCE changes TO {role}"),
-    (
-        "the function pg_logical_emit_message",
-        "as a superuser: GRANT EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) TO {role}",
-    ),
+_GRANT_FLUSHING = (
+    "SELECT 'as a superuser: GRANT EXECUTE ON FUNCTION ' || string_agg(oid::regprocedure::text, ', ') || ' TO ' || quote_ident(current_user)"
+    f" FROM ({_FLUSHING}) AS flushing"
 )
+_AFTER_COMMIT = (
+    ("the sequence changes", "SELECT 'GRANT USAGE ON SEQUENCE changes TO ' || quote_ident(current_user)"),
+    ("the function pg_logical_emit_message", _GRANT_FLUSHING),
+)
+"""The thing that each right is for, and the SQL whose row is the statement that grants it."""
 _ROLE = "SELECT quote_ident(current_user)"
 
 # for the next number of a sequence, USAGE or UPDATE is enough
@@ -77,7 +80,7 @@ def check_after_commit(connection: "Connection", address: "Address", *has: bool)
     for (needed, grant), is_there in zip(_AFTER_COMMIT, has, strict=True):
         if not is_there:
             message = f"the registry at {address} cannot be used: the role has too few rights: it may not use {needed}"
-            raise RegistryUnavailable(message, grant.format(role=_one(connection, _ROLE)))
+            raise RegistryUnavailable(message, _one(connection, grant))
 
 
 def check_schema(connection: "Connection", address: "Address") -> None:
@@ -96,7 +99,7 @@ def diagnosis(connection: "Connection") -> Health:
     given = ([name for _, name in made_names()], list(_OF_SEQUENCES), list(_OF_TABLES))
     lacking: dict[tuple[str, str], list[str]] = {}
     for is_sequence, name, shown, right in connection.execute(_LACKING, given).fetchall():
-        if is_sequence or right in _FEWER.get(name, _OF_TABLES):
+        if is_sequence or right in FEWER.get(name, _OF_TABLES):
             lacking.setdefault(("SEQUENCE " if is_sequence else "", shown), []).append(right)
     role = _one(connection, _ROLE)
     if not lacking:

@@ -5,6 +5,7 @@ change the schema; a host that only works with the registry has that role.
 """
 
 import os
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from authctl.errors import InvalidInput
@@ -25,7 +26,7 @@ CREATE ROLE {application} LOGIN;
 CREATE DATABASE {database} OWNER {owner} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8';
 -- Advisory locks have no rights: whoever may connect could hold the lock of the registry.
 REVOKE ALL ON DATABASE {database} FROM PUBLIC;
-GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {application};
+GRANT CONNECT ON DATABASE {database} TO {application};
 \\connect {quoted_for_psql}
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 -- What {shown_owner} makes, {shown_application} may use. `authctl init` as {shown_owner} then takes from it the right to change the audit log.
@@ -34,10 +35,16 @@ ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT SELECT, INSERT, UPDATE, DELETE O
 ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO {application};
 """
 
-_TO_REVOKE = (
-    "SELECT DISTINCT coalesce(quote_ident(rolname), 'PUBLIC')"
+CHANGES_OF_EVENTS = "UPDATE, DELETE, TRUNCATE, TRIGGER"
+"""The rights by which a role could change events: a trigger could leave them out."""
+_GRANTEES = (
+    "SELECT DISTINCT a.grantee = c.relowner, coalesce(quote_ident(rolname), 'PUBLIC')"
     " FROM pg_class c CROSS JOIN aclexplode(coalesce(relacl, acldefault('r', relowner))) a LEFT JOIN pg_roles r ON r.oid = a.grantee"
-    " WHERE c.oid = %s::regclass AND privilege_type IN ('UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER')"
+    " WHERE c.oid = %s::regclass"
+)
+_ACTS_AS_OWNER = (
+    "SELECT quote_ident(pg_get_userbyid(c.relowner)) FROM pg_class c JOIN pg_roles r ON r.rolname = current_user"
+    " WHERE c.oid = %s::regclass AND r.oid <> c.relowner AND NOT r.rolsuper AND pg_has_role(c.relowner, 'MEMBER')"
 )
 
 
@@ -64,15 +71,36 @@ def statements(address: Address) -> str:
 
 def protect_audit_log(connection: Connection) -> None:
     """Take from every role, the owner too, the rights to change or remove events of the audit log (decision 302)."""
-    grantees: list[tuple[Any, ...]] = connection.execute(_TO_REVOKE, (AUDIT_LOG,)).fetchall()
-    for (grantee,) in grantees:
-        connection.execute(f"REVOKE UPDATE, DELETE, TRUNCATE, TRIGGER ON {AUDIT_LOG} FROM {grantee}")
+    for _, grantee in _grantees(connection, AUDIT_LOG):
+        connection.execute(f"REVOKE {CHANGES_OF_EVENTS} ON {AUDIT_LOG} FROM {grantee}")
+
+
+def take_spare_rights(connection: Connection, needed: Mapping[str, Iterable[str]]) -> None:
+    """Take from every role but the owner the rights on some tables that no host needs; `needed` are those that stay, by table."""
+    for table, rights in needed.items():
+        spare = ", ".join(right for right in ("INSERT", "UPDATE", "DELETE", "TRUNCATE") if right not in rights)
+        for is_owner, grantee in _grantees(connection, table):
+            if not is_owner:
+                connection.execute(f"REVOKE {spare} ON {table} FROM {grantee}")
+
+
+def _grantees(connection: Connection, table: str) -> list[tuple[Any, ...]]:
+    """Whether each role with a right on a table is its owner, and the name of the role."""
+    return connection.execute(_GRANTEES, (table,)).fetchall()
 
 
 def can_change_audit_log(connection: Connection) -> bool:
     """Whether the role of a connection could change events."""
-    row = connection.execute(f"SELECT has_table_privilege('{AUDIT_LOG}', 'UPDATE, DELETE, TRUNCATE')").fetchone()
+    row = connection.execute(
+        f"SELECT has_table_privilege('{AUDIT_LOG}', '{CHANGES_OF_EVENTS}') OR has_any_column_privilege('{AUDIT_LOG}', 'UPDATE')"
+    ).fetchone()
     return bool(row and row[0])
+
+
+def is_another_owner(connection: Connection) -> str | None:
+    """The owner of the audit log, if the role of a connection is another one that may act as the owner; a superuser is none."""
+    row = connection.execute(_ACTS_AS_OWNER, (AUDIT_LOG,)).fetchone()
+    return row[0] if row else None
 
 
 def _quoted(name: str) -> str:

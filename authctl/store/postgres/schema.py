@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from authctl.store.postgres import versions
 from authctl.store.postgres.outbox_tables import OUTBOX_INDEXES, OUTBOX_TABLES
-from authctl.store.postgres.roles import protect_audit_log
+from authctl.store.postgres.rights import FEWER
+from authctl.store.postgres.roles import protect_audit_log, take_spare_rights
 from authctl.store.postgres.tables import INDEXES, TABLES, TRIGGERS
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def make_tables(connection: "Connection") -> None:
 
 
 def finish_tables(connection: "Connection") -> None:
-    """Make the indexes and the triggers, and take the rights to change the audit log from every role."""
+    """Make the indexes and the triggers, and take from every role the rights to change the audit log, and those that no host needs."""
     for statement in (*INDEXES, *OUTBOX_INDEXES, *TRIGGERS):
         connection.execute(statement, prepare=False)
     protect_audit_log(connection)
+    take_spare_rights(connection, FEWER)

@@ -14,6 +14,9 @@ from authctl.store.postgres.library import psycopg
 from authctl.store.postgres.rights import HIDDEN_ROWS, check_rows, check_schema
 from authctl.store.postgres.upgrades import VERSION, check_version, upgrade
 
+LOOK_UP_SECONDS = 10.0
+"""How long a look-up, or a statement of a shared change, waits for the answer of a server that is there and silent."""
+
 _SETTINGS = (
     "SELECT pg_is_in_recovery(), current_setting('synchronous_commit'), current_setting('fsync'),"
     " current_setting('full_page_writes'), current_setting('server_encoding'), pg_backend_pid(), to_regclass('registry') IS NULL,"
@@ -52,9 +55,11 @@ class SharedConnection:
         return self._connection
 
     def _open(self) -> Connection:
-        connection = connect(self.address, patience=self._patience)
+        # decision 378: a server that answers no short statement, or a table that somebody keeps locked, must not hold a command for ever
+        connection = connect(self.address, patience=LOOK_UP_SECONDS)
         try:
             self.set_up(connection)
+            connection.patience = self._patience
         except BaseException:
             connection.close()
             raise
@@ -74,7 +79,7 @@ class SharedConnection:
             if value == "off":
                 raise RegistryUnavailable(
                     f"the registry at {self.address} cannot be used: the server can lose changes ({name} = off)",
-                    f"set {name} = on",
+                    "authctl doctor",  # which has the statement that mends it
                 )
         if encoding != "UTF8":
             raise RegistryUnavailable(f"the registry at {self.address} cannot be used: its encoding is {encoding}")
