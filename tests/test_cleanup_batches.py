@@ -66,7 +66,9 @@ def test_a_session_that_ends_later_meanwhile_is_kept(registry: Registry, clock: 
 
     def lengthen(removed: int, _due: int) -> None:
         if removed == 2:
-            longer = profiles.read(b"version: 1\nretention: 3 years\nprofiles: {default: {idle_timeout: 3d}}\n", "p.yaml")
+            longer = profiles.read(
+                b"version: 1\nretention: 3 years\nprofiles: {default: {idle_timeout: 3d}}\n", "p.yaml"
+            )
             registry.profiles.apply(longer, note="longer")
 
     assert registry.cleanup.run(batch_size=2, accept_clock_jump=True, progress=lengthen).removed == 2
@@ -114,5 +116,3 @@ def test_revocations_go_step_by_step_until_none_is_left(
     assert registry.cleanup.run(accept_clock_jump=True).removed == 5
     assert steps == [2, 2, 1, 0]
     assert [session.note for session in registry.sessions()] == ["lost by z"]
-
-
