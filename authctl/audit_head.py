@@ -72,7 +72,7 @@ def advance(
                 if line is None or line[1].seq < head.seq:
                     _write(descriptor, registry_id, head, line[0] if line else None)
                 return True
-            # decision 400: the process that wrote it has compared it with the chain while we were under way
+            # decision 380: the process that wrote it has compared it with the chain while we were under way
             if line[1].seq > head.seq and since is not None and _was_written_since(descriptor, since):
                 return True
             seen = line[1]

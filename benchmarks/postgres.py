@@ -6,35 +6,25 @@ Parts: verify, issue, revoke, lists, cleanup, imports. Each is measured beside i
 no server can be had. What `issue` and the bare INSERT reach depends on a flush: see `postgres_population.py`.
 """
 
-import shutil
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from itertools import islice
-from threading import Event, Thread
 from typing import Any
 
-from imports import MAPPINGS, empty, export
 from lists import KIND, PAGE, STATUSES, first_page, selection, some_user
 from measuring import compare, compared, fact, noted_changes, seconds
-from population import PROFILES
-from postgres_population import Bench, OnServer, bench, cores, database_of, server_cpu, server_version
+from postgres_bulk import CPU, cleaning, importing
+from postgres_population import Bench, OnServer, bench, cores, server_cpu, server_version
 from postgres_writers import Rate, Writers, lone_commits, percentile, revocations_beside
 
-from authctl import Registry, SessionFilter, TokenInvalid, profiles
-from authctl.import_mappings import read_mapping
-from authctl.instants import DAY
-from authctl.registry.init import create
-from authctl.settings import find_home
+from authctl import Registry, SessionFilter, TokenInvalid
 from authctl.store.postgres.library import psycopg
 
 PARTS = ("verify", "issue", "revoke", "lists", "cleanup", "imports")
 TOKENS = 500
 RUN_SECONDS = 2.0
-CPU = "CPU time of client and server"
 TURNS = 5
 CONNECTIONS = (1, 16, 64)
 LIMITS = {"issue": (0.7, 0.45, 0.2), "store": (0.9, 0.6, 0.25)}
@@ -238,86 +228,16 @@ def searching(population: OnServer, registry: Registry, user: str, bare: Callabl
             compare(table, f"search for {name}", ours, bare(sql, f"%{text}%"), limit=limit, against=against, rounds=5)
 
 
-def cleaning(made: Bench, population: OnServer) -> None:
-    """Half of all sessions removed in batches, and by one DELETE."""
-    half = population.sessions // 2
-    at = f"{population.now - 400 * DAY} + number * {150 * DAY // half} + number * 2654435761 % {10 * DAY}"
-    sql = (
-        f"UPDATE sessions SET created_at = {at}, last_used_at = {at}, slid_at = {at}, expires_at = {at} + 1 WHERE number <= {half};"
-        " UPDATE sessions SET revocation_id = (SELECT id FROM revocations WHERE at IS NULL)"
-    )
-    ours, bare, waits = [], [], []
-    made.server.execute(sql, database_of(population.url))
-    made.settle(population)
-    for _ in range(2):
-        with copied(made, population) as copy, prepared(copy.url) as connection:
-            bare.append(seconds(lambda: connection.execute(f"DELETE FROM sessions WHERE number <= {half}")))
-        with copied(made, population) as copy, copy.open() as registry, waiting(copy, waits):
-            ours.append(seconds(registry.cleanup.run))
-    table = f"PostgreSQL: bulk, {population.sessions:,} sessions"
-    compared(table, "clean up half", ours, bare, limit="<= 4", against="one DELETE")
-    compared(table, "longest wait of a writer during cleanup", [max(waits)], [0.25], limit="<= 1", against="250 ms")
-
-
-@contextmanager
-def copied(made: Bench, population: OnServer) -> Iterator[OnServer]:
-    """A copy of a registry, to change."""
-    name = f"{database_of(population.url)}_copy"
-    made.server.execute(f"CREATE DATABASE {name} TEMPLATE {database_of(population.url)} OWNER registrar")
-    home = population.home.with_name("copy")
-    shutil.copytree(population.home, home)
-    try:
-        yield replace(population, home=home, url=made.server.url(name, "registrar"))
-    finally:
-        shutil.rmtree(home)
-        made.server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@contextmanager
-def waiting(population: OnServer, took: list[float]) -> Iterator[None]:
-    """Note meanwhile how long each registration by another thread takes, over connections of its own."""
-    is_over = Event()
-
-    def write() -> None:
-        with population.open() as registry:
-            while not is_over.is_set():
-                took.append(seconds(lambda: registry.issue(username="waiting", application="A", actor="benchmark")))
-                time.sleep(0.02)
-
-    writer = Thread(target=write)
-    writer.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        writer.join()
-
-
-def importing(made: Bench, rows: int) -> None:
-    """A listing into an empty registry, beside the same into a file."""
-    path, mapping = export("listing", rows), read_mapping(MAPPINGS["listing"], "map.yaml")
-    ours, in_file = [], []
-
-    def imported(registry: Registry) -> float:
-        with path.open("rb") as file:
-            return seconds(lambda: registry.imports.run(file, mapping, actor="benchmark"))
-
-    for _ in range(3):
-        with made.server.fresh_database() as url:
-            home = made.folder / database_of(url)
-            create(find_home(home, url), profiles.read(PROFILES, "profiles.yaml"), PROFILES, actor="benchmark")
-            with Registry.open(home, registry=url) as registry:
-                ours.append(imported(registry))
-        with empty() as registry:
-            in_file.append(imported(registry))
-    table = f"PostgreSQL: imports, {rows:,} rows"
-    compared(table, "import of a listing", ours, in_file, limit="<= 1", against="into a registry in a file")
-
-
 def main(sessions: int, parts: Sequence[str]) -> None:
     """Measure those parts."""
     with bench() as made:
         print(f"PostgreSQL {server_version(made.server)}, psycopg {psycopg.__version__}, {sessions:,} sessions")
+        if "imports" in parts:
+            importing(made, sessions)
+        if "cleanup" in parts:
+            cleaning(made, made.population(sessions))
+        if not set(parts) - {"imports", "cleanup"}:
+            return
         population = made.population(sessions)
         if "verify" in parts:
             verifying(made, population)
@@ -327,10 +247,6 @@ def main(sessions: int, parts: Sequence[str]) -> None:
             issuing(made, population)
         if "revoke" in parts:
             revoking([made.population(max(1_000, sessions // 10)), population])
-        if "cleanup" in parts:
-            cleaning(made, made.population(sessions))
-        if "imports" in parts:
-            importing(made, min(sessions, 100_000))
 
 
 if __name__ == "__main__":

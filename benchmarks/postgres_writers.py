@@ -177,6 +177,37 @@ def revocations_beside(population: OnServer, processes: int, seconds: float, pau
     return took
 
 
+def waits_beside(population: OnServer, processes: int, during: Work, pause: float = 0.02) -> list[float]:
+    """How long each sign-in took that so many processes made meanwhile, each `pause` seconds after the one before."""
+    is_over, barrier, answers = _FORK.Event(), _FORK.Barrier(processes + 1), _FORK.Queue()
+
+    def sign_in() -> None:
+        with ExitStack() as opened:
+            work, took = by_registry(population, opened), []
+            work()
+            barrier.wait(_READY_SECONDS)
+            while not is_over.is_set():
+                began = time.perf_counter()
+                work()
+                took.append(time.perf_counter() - began)
+                time.sleep(pause)
+            answers.put(took)
+
+    waiting = [_FORK.Process(target=sign_in, daemon=True) for _ in range(processes)]
+    for process in waiting:
+        process.start()
+    try:
+        barrier.wait(_READY_SECONDS)
+        during()
+        is_over.set()
+        return [one for _ in waiting for one in answers.get(timeout=_READY_SECONDS)]
+    finally:
+        for process in waiting:
+            process.join(_READY_SECONDS)
+            if process.is_alive():
+                process.kill()
+
+
 def lone_commits(population: OnServer, times: int) -> list[float]:
     """How long a transaction with an audit event takes on a connection that is alone, written raw by the driver."""
     took: list[float] = []

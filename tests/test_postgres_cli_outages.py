@@ -233,24 +233,41 @@ def test_a_server_that_is_restarted_during_a_command(
 
 
 @pytest.mark.parametrize(
-    ("statement", "undo", "words"),
+    ("statement", "undo", "words", "hint"),
     [
-        ("ALTER ROLE registrar CONNECTION LIMIT 0", "ALTER ROLE registrar CONNECTION LIMIT -1", "too many connections"),
-        ("ALTER ROLE registrar NOLOGIN", "ALTER ROLE registrar LOGIN", "not permitted to log in"),
+        (
+            "ALTER ROLE registrar CONNECTION LIMIT 0",
+            "ALTER ROLE registrar CONNECTION LIMIT -1",
+            "too many connections",
+            "a larger max_connections, or a pooler",
+        ),
+        (
+            "ALTER ROLE registrar NOLOGIN",
+            "ALTER ROLE registrar LOGIN",
+            "not permitted to log in",
+            "ALTER ROLE NAME LOGIN",
+        ),
         (
             "ALTER DATABASE {database} RENAME TO away",
             "ALTER DATABASE away RENAME TO {database}",
             'database "{database}" does not exist',
+            "init --print-sql",
+        ),
+        (
+            "ALTER DATABASE {database} OWNER TO postgres; REVOKE ALL ON DATABASE {database} FROM PUBLIC, registrar",
+            "ALTER DATABASE {database} OWNER TO registrar",
+            'permission denied for database "{database}"',
+            "GRANT CONNECT ON DATABASE NAME TO ROLE",
         ),
     ],
 )
-def test_a_server_that_refuses_the_connection(own: Place, statement: str, undo: str, words: str):
-    """Exit 6, and the reason that the server gives."""
+def test_a_server_that_refuses_the_connection(own: Place, statement: str, undo: str, words: str, hint: str):
+    """Exit 6, the reason that the server gives, and what mends it."""
     own.server.execute(statement.format(database=own.database))
     try:
         for command in COMMANDS.values():
             code, err = own.run(*command)
-            assert (code, words.format(database=own.database) in err) == (6, True), err
+            assert (code, words.format(database=own.database) in err, hint in err) == (6, True, True), err
     finally:
         own.server.execute(undo.format(database=own.database))
     assert own.sessions() == 1

@@ -15,6 +15,7 @@ import pytest
 
 from authctl import RegistryUnavailable, SessionFilter
 from authctl.cli.exit_codes import exit_code_of
+from authctl.registry.doctor import examine
 from authctl.settings import Home
 from authctl.store.postgres.versions import SCHEMA_VERSION as PRESENT
 from tests.postgres_homes import opened
@@ -168,3 +169,19 @@ def test_a_role_that_owns_no_table_does_not_upgrade(home_on_server: Home, postgr
     err = process.communicate(timeout=120)[1]
     assert f"older authctl (schema {PRESENT}), and only the owner of its tables may upgrade it | open it once" in err
     assert (process.returncode, version(home_on_server)) == (1, PRESENT)
+
+
+def test_the_doctor_that_upgrades_finds_no_fault_in_the_older_schema(home_on_server: Home):
+    """It looks at the triggers before it opens the registry: an older function is no altered one."""
+    with psycopg.connect(str(home_on_server.registry), autocommit=True) as connection:
+        older = "IF NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM audit_events) THEN RAISE EXCEPTION 'no'; END IF"
+        connection.execute(
+            "CREATE OR REPLACE FUNCTION audit_events_keep() RETURNS trigger LANGUAGE plpgsql"
+            f" AS $$ BEGIN {older}; RETURN NEW; END $$"
+        )
+        faults = {one.check for one in examine(home_on_server) if not one.ok}
+        assert faults == {"audit_log"}
+        connection.execute("UPDATE schema_version SET version = 2")
+    assert [one.found for one in examine(home_on_server) if not one.ok] == []
+    assert version(home_on_server) == PRESENT
+    assert [one.found for one in examine(home_on_server) if not one.ok] == []

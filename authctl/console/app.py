@@ -88,6 +88,8 @@ class Console(App[None]):
         self.before = before
         self._place = place
         self._local = local
+        self._is_lost = False
+        """Whether the last look for changes failed."""
         self._read_at = monotonic()
         self._panes: tuple[Pane, ...] = ()
 
@@ -212,10 +214,14 @@ class Console(App[None]):
             # decision 214: the change number costs microseconds, and only a change reads the list again
             changed = await self.reads.has_changed()
         except AuthctlError as error:
+            self._is_lost = True
             self.tell_error(error)
             return
         if not self.query("#panes"):  # the screen was closed meanwhile
             return
+        if self._is_lost:  # the registry can be read again: the error is over, and every list may be an older one
+            self._is_lost, changed = False, True
+            self.tell("")
         if changed or monotonic() - self._read_at > _CLOCK_SECONDS:
             self._read_at = monotonic()
             for pane in self._others():

@@ -9,9 +9,11 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from authctl.errors import AuthctlError
+from authctl.instants import SECOND
 
 if TYPE_CHECKING:
     from authctl.registry import Registry
@@ -29,6 +31,9 @@ class Reads:
         self._open = open_registry
         self._watching = open_registry()
         self._change_number = self._watching.change_number()
+        self._asks_server = self._watching.has_clock_of_server()
+        self._noted = self._watching.now(), monotonic()
+        """An instant of the registry, and when it was read."""
         self._idle: list[Registry] = []
         self._closed = False
         self._lock = threading.Lock()
@@ -36,8 +41,14 @@ class Reads:
         self._turns = asyncio.Semaphore(_MOST_THREADS)
 
     def now(self) -> int:
-        """The present instant of the registry."""
-        return self._watching.now()
+        """The present instant of the registry; that of a server is reckoned from the last one that a thread has read.
+
+        The screen asks for it at every key: it must neither wait for a server nor end because that is gone (decision 381).
+        """
+        if not self._asks_server:
+            return self._watching.now()
+        instant, read_at = self._noted
+        return instant + int((monotonic() - read_at) * SECOND)
 
     async def run(self, work: Callable[[Registry], Result]) -> Result:
         """Run some work with a registry in a thread. If its caller no longer waits, it continues, and its result is dropped.
@@ -78,9 +89,15 @@ class Reads:
 
     async def has_changed(self) -> bool:
         """Whether the registry was changed since this was last asked, by any process."""
-        number = await self.run(lambda _registry: self._watching.change_number())
+        number = await self.run(lambda _registry: self._look())
         changed, self._change_number = number != self._change_number, number
         return changed
+
+    def _look(self) -> int:
+        """The change number; the instant of a server is noted with it."""
+        if self._asks_server:
+            self._noted = self._watching.now(), monotonic()
+        return self._watching.change_number()
 
     def close(self) -> None:
         """Close the registries that no thread uses; a thread closes its own when its work ends."""

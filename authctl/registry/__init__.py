@@ -70,6 +70,10 @@ class Registry(Nouns):
         """The present instant of the registry, by the clock that it was opened with."""
         return self._installation.clock.now()
 
+    def has_clock_of_server(self) -> bool:
+        """Whether `now` asks a server, and so can take long, or raise RegistryUnavailable."""
+        return self._installation.clock.is_of_store()
+
     def change_number(self) -> int:
         """A number that is another one after every change of the registry, by any process; asking for it costs next to nothing.
 

@@ -39,6 +39,10 @@ class RegistryClock:
             now = NEVER
         return check_now(now)
 
+    def is_of_store(self) -> bool:
+        """Whether the instant is that of the store's own clock, which is a server's: asking for it can take long, or fail."""
+        return self._clock is None and self._of_store() is not None
+
     def replacement(self) -> int | None:
         """The instant of a clock that replaces the store's own clock; None if there is none."""
         return None if self._clock is None else self.now()

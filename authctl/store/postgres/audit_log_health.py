@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from authctl.store.postgres.roles import AUDIT_LOG, CHANGES_OF_EVENTS, can_change_audit_log, is_another_owner
 from authctl.store.postgres.tables import TRIGGERS
+from authctl.store.postgres.versions import SCHEMA_VERSION
 from authctl.store.protocol.health import Health
 
 if TYPE_CHECKING:
@@ -11,13 +12,14 @@ if TYPE_CHECKING:
 
 _FUNCTION, *_BY_TRIGGER = TRIGGERS
 _BODY = " ".join(_FUNCTION.partition("$$")[2].rpartition("$$")[0].split())
+# An older schema has another function, until the doctor opens the registry and so upgrades it.
 # bits of tgtype: 1 for each row, 2 before, 4 insert, 8 delete, 16 update, 32 truncate
 _KEEPERS = """
     SELECT count(*), count(*) FILTER (WHERE tgenabled IN ('O', 'A'))
     FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid
     WHERE tgrelid = to_regclass('audit_events') AND tgqual IS NULL AND tgattr = ''
         AND (tgname, tgtype) IN (('audit_events_keep', 31), ('audit_events_keep_all', 34))
-        AND trim(regexp_replace(prosrc, '[[:space:]]+', ' ', 'g')) = %s
+        AND ((SELECT version FROM schema_version) < %s OR trim(regexp_replace(prosrc, '[[:space:]]+', ' ', 'g')) = %s)
 """
 _ALL = len(_BY_TRIGGER)
 _MADE_AGAIN = "; ".join(
@@ -48,7 +50,7 @@ def audit_log_health(connection: "Connection") -> Health:
             f"no trigger keeps the audit log from being changed by this role: session_replication_role is {replication}"
         )
         return Health(ok=False, found=found, hint=f"as a superuser: ALTER ROLE {role} RESET session_replication_role")
-    there, enabled = connection.execute(_KEEPERS, (_BODY,)).fetchone() or (0, 0)
+    there, enabled = connection.execute(_KEEPERS, (SCHEMA_VERSION, _BODY)).fetchone() or (0, 0)
     if there < _ALL:
         found = "triggers that keep the audit log from being changed are missing or altered"
         return Health(ok=False, found=found, hint=f"as the owner: {_MADE_AGAIN}")

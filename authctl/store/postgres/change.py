@@ -22,7 +22,7 @@ from authctl.store.nouns.wipes import WipesWriter
 from authctl.store.postgres.cleanup import CleanupWriter
 from authctl.store.postgres.connection import gate_key, let_take_time
 from authctl.store.postgres.dialect import POSTGRES
-from authctl.store.postgres.exchange import AtCommit, Statement
+from authctl.store.postgres.exchange import AtCommit, Row, Statement
 from authctl.store.postgres.facts import READ_CLOCK, SERVER_CLOCK, at_turn
 from authctl.store.postgres.gate import PLANS_OF_SIGN_INS
 from authctl.store.postgres.kept_facts import KeptFacts
@@ -335,13 +335,14 @@ class PostgresChange(
         lock = () if self._lock_chain_with_session() else (self._chain,)
         if not self.locks_rows:
             lock = (PLANS_OF_SIGN_INS, *lock)  # the plan of `_APPEND` is kept, and is that of sign-ins, too
-        connection.at_commit = AtCommit(lock, append, Statement(_FIND, sought))
+        appended: list[Row] = []
+        connection.at_commit = AtCommit(lock, append, Statement(_FIND, sought), appended)
 
         def place() -> "Place":
             from authctl.model.audit import Place
 
-            assert connection.place is not None
-            return Place(*connection.place)
+            (row,) = appended
+            return Place(*row)
 
         return place
 

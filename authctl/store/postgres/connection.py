@@ -39,8 +39,6 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     """The number and hash of the last audit event that this transaction wrote; set by the method that writes it."""
     at_commit: AtCommit | None = None
     """The event that this transaction appends in one message with its commit."""
-    place: Row | None = None
-    """The row of the audit event that was appended so; None until the commit."""
     deferred: tuple[Statement, ...] = ()
     """Statements that go to the server with the next one, before it."""
     asks_turn = False

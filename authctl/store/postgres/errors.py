@@ -50,6 +50,7 @@ _UNAVAILABLE_CLASSES = {
 }
 _SETTING = "see: {} of the role, the database and the server"
 _READ_ONLY_HINT = f"the address of the server that takes changes, or {_SETTING.format('default_transaction_read_only')}"
+_MORE_CONNECTIONS = "a larger max_connections, or a pooler: ?pooler=transaction"
 _TO_LOG_IN = f"write it to {LOG_IN_FILES}"
 _HINTS = {
     "28P01": _TO_LOG_IN,
@@ -58,7 +59,7 @@ _HINTS = {
     "25P04": _SETTING.format("transaction_timeout"),
     READ_ONLY: _READ_ONLY_HINT,
     NO_RIGHTS: "authctl init --print-sql",
-    "53300": "a larger max_connections, or a pooler: ?pooler=transaction",
+    "53300": _MORE_CONNECTIONS,
 }
 _DAMAGED = {"22003", "58P01", "P0001", "XX001", "XX002"}
 """Numbers out of their range, missing files, our own triggers, and damaged pages: the registry holds what we never write."""
@@ -122,6 +123,13 @@ _HINTS_OF_DRIVER = {
     re.compile(r"\bpassword\b"): _TO_LOG_IN,
     re.compile(r"root certificate"): "install the certificate of its authority: ?sslrootcert=FILE",
     re.compile(r'database ".*" does not exist'): "to make it: authctl init --print-sql",
+    re.compile(r"too many (clients|connections)|connection slots"): _MORE_CONNECTIONS,
+    re.compile(r"no pg_hba\.conf entry|pg_hba\.conf rejects"): "see: pg_hba.conf of the server",
+    re.compile(
+        r"permission denied for database"
+    ): "as the owner of the database: GRANT CONNECT ON DATABASE NAME TO ROLE",
+    re.compile(r'role ".*" does not exist'): "to make it: authctl init --print-sql",
+    re.compile(r"is not permitted to log in"): "as a superuser: ALTER ROLE NAME LOGIN",
 }
 """Hints for errors of a connection, which have no SQLSTATE, by a part of their text."""
 
