@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -47,11 +48,20 @@ def read(path: Path, registry_id: str) -> Head | None:
     return line[1] if line else None
 
 
-def advance(path: Path, registry_id: str, before: Head, head: Head, has: Callable[[Sequence[Head]], bool]) -> bool:
+def advance(
+    path: Path,
+    registry_id: str,
+    before: Head,
+    head: Head,
+    has: Callable[[Sequence[Head]], bool],
+    since: int | None = None,
+) -> bool:
     """Write a newer head; False, and nothing is written, where the chain does not have the one in the file, or that one any more.
 
     `before` is the event that the transaction of `head` went on from: if the file has that one, nobody came between,
-    and the chain has both. Otherwise `has` returns whether the chain has those events at the time of the call. Raises OSError.
+    and the chain has both. Otherwise `has` returns whether the chain has those events at the time of the call. It is not asked about
+    a later head that was written since the transaction was under way: `since` is an instant of then, in nanoseconds
+    (`time.time_ns`). Raises OSError.
     """
     seen = before
     while True:
@@ -61,6 +71,9 @@ def advance(path: Path, registry_id: str, before: Head, head: Head, has: Callabl
                 # Another process committed later and wrote first: its event comes after ours in the chain, so it is the better head.
                 if line is None or line[1].seq < head.seq:
                     _write(descriptor, registry_id, head, line[0] if line else None)
+                return True
+            # decision 380: the process that wrote it has compared it with the chain while we were under way
+            if line[1].seq > head.seq and since is not None and _was_written_since(descriptor, since):
                 return True
             seen = line[1]
         # decision 331: without the lock, which the processes of the host share; the database may be on another machine.
@@ -120,6 +133,13 @@ def _content(descriptor: int) -> bytes:
     content = os.pread(descriptor, _USUAL_SIZE, 0)
     # Most homes have one registry: a short answer is the whole file, and its size need not be asked for.
     return content if len(content) < _USUAL_SIZE else os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+
+
+def _was_written_since(descriptor: int, since: int) -> bool:
+    """Whether the only line of a file was written after an instant; of several lines nobody knows which one was."""
+    status = os.fstat(descriptor)
+    # An instant in the future: the clock was set back, and the line may be an old one.
+    return status.st_size == _WIDTH and since <= status.st_mtime_ns <= time.time_ns()
 
 
 def _write(descriptor: int, registry_id: str, head: Head, position: int | None) -> None:

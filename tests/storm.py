@@ -12,6 +12,7 @@ import random
 import select
 import sys
 import time
+import traceback
 from collections import deque
 from itertools import islice
 from pathlib import Path
@@ -102,7 +103,8 @@ class Process:
             try:
                 said = getattr(self, kind)()
             except Exception as error:  # noqa: BLE001
-                said = {"error": f"{type(error).__name__}: {error}"}
+                last = traceback.extract_tb(error.__traceback__)[-1]
+                said = {"error": f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"}
             acked = microseconds()
             self.write_down({**operation, "acked": acked, **(said or {"kind": "nothing"})})
             self.operations += 1

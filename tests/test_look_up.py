@@ -95,6 +95,7 @@ def test_a_session_is_whole_without_its_registry(visited: Visited):
     assert (first.device, first.ip, first.application) == ("PC", "10.1.2.3", "Outlook")
 
 
+@pytest.mark.in_a_file
 def test_only_so_many_sessions_are_kept(install: Install, monkeypatch: pytest.MonkeyPatch):
     """The oldest goes first; whatever is not kept is read as a whole."""
     monkeypatch.setattr(fixed_columns, "MOST_KEPT", 2)

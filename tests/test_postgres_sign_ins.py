@@ -271,16 +271,44 @@ def test_the_facts_of_a_sign_in_are_read_again_in_time(registry: Registry, busy:
     kept = connection.kept
     assert kept is not None
     now = present()
-    assert kept.again(now, connection.clock) is not None
-    assert kept.again(kept.read.read_at + LONGEST, connection.clock) is None
+    assert kept.again(now, connection.clock, "bob") is not None
+    assert kept.again(kept.read.read_at + LONGEST, connection.clock, "bob") is None
     clock = connection.clock.at(now)
     assert clock is not None
-    assert kept._replace(recorded_time=clock + 1).again(now, connection.clock) is None
+    assert kept._replace(recorded_time=clock + 1).again(now, connection.clock, "bob") is None
     place = kept.read.facts.index(None, 7)  # the end of a disabling
     for end, serves in ((clock, False), (clock + LONGEST, True)):
         row = (*kept.read.facts[:place], end, *kept.read.facts[place + 1 :])
-        again = kept._replace(read=kept.read._replace(facts=row)).again(now, connection.clock)
+        again = kept._replace(read=kept.read._replace(facts=row)).again(now, connection.clock, "bob")
         assert (again is not None) == serves
+
+
+def test_sign_ins_one_after_the_other_make_no_facts_last(registry: Registry, busy: list[list[str]]):
+    """They are as old as their reading, however often they were used since. The clock is noted each time."""
+    connection = registry._installation.store._connections._writer.connection()
+    assert connection.kept
+    read_at = connection.kept.read.read_at
+    connection.clock._ahead -= LONGEST // 2  # as after a long wait for an answer
+    connection.kept = connection.kept._replace(recorded_time=0)
+    sessions = [registry.issue(username=f"later{number}", application="Outlook").session for number in range(2)]
+    assert busy == [ONE_MESSAGE] * 2
+    assert connection.kept.read.read_at == read_at
+    assert connection.kept.recorded_time == sessions[1].created_at
+    reckoned = connection.clock.at(present())
+    assert reckoned is not None
+    assert registry.now() - reckoned < LONGEST // 4
+    kept = connection.kept
+    connection.kept = kept._replace(read=kept.read._replace(read_at=read_at - LONGEST))
+    registry.issue(username="last", application="Outlook")
+    assert [one[0] for one in busy[2:]] == ["SELECT", "BEGIN"]
+
+
+def test_a_slow_answer_does_not_make_the_clock_worse():
+    """The best answer counts, less the drift since then."""
+    clock = ServerClock()
+    clock.note(5_000_100, 1_000, 1_200)
+    clock.note(5_000_100 + 30_000, 1_200, 1_200 + 60_000)
+    assert clock.at(61_200) == 5_000_100 + 60_000 - 60
 
 
 def test_a_clock_that_is_reckoned_is_never_ahead():
@@ -443,7 +471,7 @@ def test_a_head_behind_the_event_before_costs_no_message(
     real = look_up.has_events
     monkeypatch.setattr(look_up, "has_events", lambda *given: asked.append(given[1]) or real(*given))
     # as one that has committed, and has not written its head yet
-    monkeypatch.setattr(other._installation.head, "advance", lambda _: None)
+    monkeypatch.setattr(other._installation.head, "advance", lambda *_: None)
     for number in range(4):
         other.issue(username=f"other{number}", application="Outlook")
         registry.issue(username=f"user{number}", application="Outlook")
@@ -460,6 +488,42 @@ def test_a_head_behind_the_event_before_costs_no_message(
     registry._installation.head.accept(head._replace(seq=head.seq - 1, hash="0" * 64))
     registry.issue(username="last", application="Outlook")
     assert warned == ["the audit log does not match audit.head: see authctl audit verify"]
+
+
+def test_a_head_that_another_process_wrote_meanwhile_costs_no_message(
+    registry: Registry, other: Registry, home: Home, postgres_server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    """It is later than the hashes that came with the commit. A log that was cut off is still found by the next change."""
+    asked: list[Any] = []
+    real = look_up.has_events
+    monkeypatch.setattr(look_up, "has_events", lambda *given: asked.append(given[1]) or real(*given))
+    head = registry._installation.head
+    advance = head.advance
+
+    def late(*given: Any) -> None:
+        other.issue(username="other", application="Outlook")
+        advance(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(head, "advance", late)
+        for number in range(4):
+            registry.issue(username=f"user{number}", application="Outlook")
+    # the other one, once, about an earlier head: from then on its commits bring the hashes
+    assert [events[0].seq < events[1].seq for events in asked] == [True]
+    newest = head.read()
+    assert newest is not None
+    assert newest == next((one.seq, one.hash) for one in other.audit.events())
+    warned: list[str] = []
+    monkeypatch.setattr(registry._installation, "_warn", warned.append)
+    database = str(home.registry).removeprefix("postgresql:///").partition("?")[0]
+    postgres_server.execute(
+        "ALTER TABLE audit_events DISABLE TRIGGER USER;"
+        f" DELETE FROM audit_events WHERE seq > {newest.seq - 4}; ALTER TABLE audit_events ENABLE TRIGGER USER",
+        database,
+    )
+    registry.issue(username="last", application="Outlook")
+    assert warned == ["the audit log does not match audit.head: see authctl audit verify"]
+    assert head.read() == newest
 
 
 def test_a_user_who_is_disabled_meanwhile_is_refused(registry: Registry, other: Registry, between: Any):

@@ -193,6 +193,7 @@ def test_a_search_finds_what_has_the_text_whatever_happened(
         store.close()
 
 
+@pytest.mark.in_a_file
 def test_an_older_registry_is_searched_before_it_is_indexed(
     registry: Registry, home: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -212,6 +213,7 @@ def test_an_older_registry_is_searched_before_it_is_indexed(
 MERGING = "SELECT k, v FROM sessions_found_config WHERE k LIKE '%merge' ORDER BY k"
 
 
+@pytest.mark.in_a_file
 @pytest.mark.parametrize(("few", "due", "is_anew"), [(2, 3, False), (2, 4, True), (4, 4, False), (3, 4, True)])
 def test_the_index_is_made_anew_where_many_sessions_go(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, few: int, due: int, is_anew: bool
@@ -230,6 +232,7 @@ def test_the_index_is_made_anew_where_many_sessions_go(
         assert tx.one_number("PRAGMA cache_size") == -2_000
 
 
+@pytest.mark.in_a_file
 def test_a_search_goes_by_the_index(registry: Registry, home: Path):
     """No table is scanned for a text of three characters and more that few sessions have."""
     for number in range(300):
@@ -265,6 +268,7 @@ def test_a_search_goes_by_the_index(registry: Registry, home: Path):
     assert any(step.startswith("SCAN f VIRTUAL TABLE") for step in scans)
 
 
+@pytest.mark.in_a_file
 def test_the_index_is_written_in_the_order_of_numbers(registry: Registry):
     """Sessions do not end in the order they began in; FTS5 writes out what it has gathered whenever numbers go back."""
     for number in range(256):
@@ -277,6 +281,7 @@ def test_the_index_is_written_in_the_order_of_numbers(registry: Registry):
             assert tx.connection.total_changes - before < 2 * len(shuffled)
 
 
+@pytest.mark.in_a_file
 @pytest.mark.parametrize("after", [False, True])
 def test_a_list_of_what_many_have_is_walked_at_once(registry: Registry, monkeypatch: pytest.MonkeyPatch, after: bool):
     """Where the index knows that many have a text, no table is read to count them; the page is the newest of them all the same."""

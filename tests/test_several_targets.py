@@ -189,6 +189,7 @@ def test_the_first_page_of_several_users_sorts_nothing(signed_in: Registry, home
         assert not [step for step in plan if "TEMP B-TREE" in step], plan
 
 
+@pytest.mark.in_a_file
 def test_what_is_counted_and_revoked_of_several_users_goes_by_their_index(signed_in: Registry, home: Path):
     """Where no order is asked for, too, no table is read from end to end."""
     chosen = select(SessionFilter(username=("alice", "bob"), status="revoked"), 0, Continuity(SQLITE, []), list)
@@ -215,6 +216,7 @@ def test_expired_sessions_of_several_profiles_come_in_one_order(install, clock: 
     assert registry.revoke(expired, note="both retired").revoked == 4
 
 
+@pytest.mark.in_a_file
 def test_events_about_several_users_and_sessions_scan_no_sessions(
     statements,  # noqa: F811  # the fixture
     signed_in: Registry,

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
+import pytest
+
 from authctl import SessionFilter, Status
 from authctl.model import ContinuityEvent, Sort, SortField, Wipe
 from authctl.store.postgres.dialect import PostgresDialect
@@ -168,6 +170,7 @@ def test_parameters_can_be_written_in_another_style():
     assert {text for text in every for quoted in re.findall(r"'([^']*)'", text) if ":" in quoted} == set()
 
 
+@pytest.mark.in_a_file
 def test_sqlite_runs_every_text(registry):
     """Each text is good SQL for the database that is there, with every parameter that it names."""
     with registry._installation.store.view() as view:

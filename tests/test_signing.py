@@ -34,7 +34,7 @@ from authctl.registry.init import create
 from authctl.registry.tokens import reader
 from authctl.settings import find_home
 from tests import places
-from tests.conftest import START, Authctl, Clock, Install
+from tests.conftest import START, Authctl, Clock, Install, PlaceOf
 
 TEXT = """\
 version: 1
@@ -331,7 +331,9 @@ def test_a_key_ring_elsewhere_stays_when_the_rest_fails(tmp_path: Path, home: Pa
     assert not (home / "registry.db").exists()
 
 
-def test_a_key_ring_elsewhere(tmp_path: Path, authctl: Authctl, monkeypatch: pytest.MonkeyPatch, home: Path):
+def test_a_key_ring_elsewhere(
+    tmp_path: Path, authctl: Authctl, monkeypatch: pytest.MonkeyPatch, home: Path, place_of: PlaceOf
+):
     """By option, by environment, or as the credential of a systemd service; init makes one where there is none."""
     elsewhere = tmp_path / "secrets"
     elsewhere.mkdir(0o700)
@@ -348,7 +350,8 @@ def test_a_key_ring_elsewhere(tmp_path: Path, authctl: Authctl, monkeypatch: pyt
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(elsewhere))
     assert authctl("tokens", "verify", stdin=token).code == 0
     other = tmp_path / "other"
-    assert authctl("--home", str(other), "init", "-q").code == 0
+    place_of(other)
+    assert authctl("--home", str(other), *places.named(other), "init", "-q").code == 0
     assert not (other / "keys.json").exists()
     monkeypatch.setenv("AUTHCTL_KEYS", " ")
     assert authctl("keys", "list").code == 2

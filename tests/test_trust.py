@@ -7,9 +7,11 @@ import random
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -326,6 +328,43 @@ def test_j3_a_late_writer_does_not_bring_an_old_head_back(registry: Registry, ho
         home / "audit.head", registry_id, audit_head.Head(8, "e" * 64), lost, registry._installation.store.has_events
     )
     assert (home / "audit.head").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("known", "written", "lines", "asks"),
+    [
+        (9, 0, 1, False),
+        (9, -1_000_000_000, 1, True),
+        (9, 3_600_000_000_000, 1, True),
+        (9, 0, 2, True),
+        (5, 0, 1, True),
+        (4, 0, 1, True),
+    ],
+    ids=["later", "later, but before", "later, in the future", "one of two", "of the same number", "earlier"],
+)
+def test_a_later_head_that_was_written_meanwhile_needs_no_question(
+    tmp_path: Path, known: int, written: int, lines: int, asks: bool
+):
+    """Its writer has compared it with the chain since then. Only a file with one line tells when that was written."""
+    from authctl import audit_head
+
+    file, asked = tmp_path / "audit.head", []
+
+    def has(events: Any) -> bool:
+        asked.append(events)
+        return False
+
+    since = time.time_ns()
+    for number in range(lines):
+        audit_head.replace(file, f"{number:016x}", audit_head.Head(known, "a" * 64))
+    if written:
+        os.utime(file, ns=(since + written, since + written))
+    ours = audit_head.Head(5, "b" * 64)
+    given = (file, "0" * 16, audit_head.Head(3, "c" * 64), ours, has)
+    assert audit_head.advance(*given, since) is not asks
+    assert bool(asked) == asks
+    assert audit_head.read(file, "0" * 16) == (known, "a" * 64)
+    assert not audit_head.advance(*given)
 
 
 @pytest.mark.parametrize("says", [1.77e12, float("nan"), float("inf"), -1e18, "no time"])
@@ -728,6 +767,7 @@ RESTORED = """\
 import subprocess, sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from authctl import Registry
 from authctl.errors import DiskFull
 from authctl.registry.backups import restore

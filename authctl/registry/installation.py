@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property, partial
-from time import monotonic
+from time import monotonic, time_ns
 from typing import TYPE_CHECKING, TypeVar
 
 from authctl.errors import DiskFull, Overtaken
@@ -176,6 +176,7 @@ class Installation:
             if session is not None:
                 tx.keep_session(session)
             now, clock = self.clock.present(tx)
+            since = time_ns()
             unit = unit_of_work(tx, now, who, clock, self.outbox.announce, seals_late=shared or seals_late)
             written: Sequence[int] = [] if waiting is None else waiting.write_all(tx, unit.now)
             # Not in a batch or a restore: only a change of its own with events can record the end of a disabling (decision 208).
@@ -192,7 +193,7 @@ class Installation:
         # After the commit: the head must never be ahead of the log, and the kept space must not take room from the change.
         if unit.has_events and anchored:
             self.store.keep_space()
-            self.head.advance(unit.recorded)
+            self.head.advance(unit.recorded, since)
         if is_unfinished and self.on_unfinished is not None:
             self.on_unfinished(self)
 

@@ -75,14 +75,17 @@ class OutsideHead:
             raise behind_head(head, last_seq, restored)
         self._agrees = True
 
-    def advance(self, recorded: Sequence["AuditEvent"]) -> None:
-        """Write the last of the committed events as the head. A failure is a warning: the change stands."""
+    def advance(self, recorded: Sequence["AuditEvent"], since: int | None = None) -> None:
+        """Write the last of the committed events as the head. A failure is a warning: the change stands.
+
+        `since` is an instant at which the change was under way, by `time.time_ns`.
+        """
         # decision 109: if the head equals the event before this change, nobody came between, and the chain is not
         # searched
         before = Head(recorded[0].seq - 1, recorded[0].prev_hash)
         head = Head(recorded[-1].seq, recorded[-1].hash)
         try:
-            agrees = audit_head.advance(self._file, self._registry_id(), before, head, self._store.has_events)
+            agrees = audit_head.advance(self._file, self._registry_id(), before, head, self._store.has_events, since)
         except (OSError, AuthctlError) as error:
             why = reason(error) if isinstance(error, OSError) else error.message
             self._warn(f"done, but the head of the audit log could not be written: {why}")

@@ -22,9 +22,10 @@ from authctl.store.nouns.wipes import WipesWriter
 from authctl.store.postgres.cleanup import CleanupWriter
 from authctl.store.postgres.connection import gate_key, let_take_time
 from authctl.store.postgres.dialect import POSTGRES
-from authctl.store.postgres.exchange import AtCommit, Statement
+from authctl.store.postgres.exchange import AtCommit, Row, Statement
 from authctl.store.postgres.facts import READ_CLOCK, SERVER_CLOCK, at_turn
 from authctl.store.postgres.gate import PLANS_OF_SIGN_INS
+from authctl.store.postgres.kept_facts import KeptFacts
 from authctl.store.postgres.view import PostgresView
 from authctl.store.sql import rows
 from authctl.store.sql.tables import tables
@@ -73,10 +74,8 @@ The newest event is the first one of its index. A join by its number was planned
 _APPEND_AND_RECORD_TIME = f"WITH recorded AS ({_RECORD_TIME.replace('$1, $2', '$9, $10')}) {_APPEND}"
 """The same, and `_RECORD_TIME`: two changes that share a slot must take both behind the lock of the chain, in one order."""
 
-_APPEND_AND_TAKE_NUMBER = (
-    f"{_APPEND_AND_RECORD_TIME}, nextval('sessions_number_seq'), {SERVER_CLOCK}, greatest($9::bigint, $11::bigint)"
-)
-"""The same, with the number of the next session, the clock, and the recorded time as far as this change knows it (decision 374).
+_APPEND_AND_TAKE_NUMBER = f"{_APPEND_AND_RECORD_TIME}, nextval('sessions_number_seq'), {SERVER_CLOCK}"
+"""The same, with the number of the next session, and the clock (decision 374).
 
 The number is taken behind the gate: an import, which is alone, takes a range of numbers (decision 307).
 """
@@ -257,7 +256,8 @@ class PostgresChange(
         given = (*connection.at_commit.append.parameters, *later.parameters)
         append = Statement(_APPEND_AND_RECORD_TIME, given)
         if connection.keeping is not None:
-            append = Statement(_APPEND_AND_TAKE_NUMBER, (*given, recorded))
+            append = Statement(_APPEND_AND_TAKE_NUMBER, given)
+            connection.keeping = KeptFacts(connection.keeping.read, max(at, recorded))
         connection.at_commit = connection.at_commit._replace(append=append)
 
     def add_session(self, session: "NewSession", revocation_id: int | None = None) -> "Session":
@@ -335,13 +335,14 @@ class PostgresChange(
         lock = () if self._lock_chain_with_session() else (self._chain,)
         if not self.locks_rows:
             lock = (PLANS_OF_SIGN_INS, *lock)  # the plan of `_APPEND` is kept, and is that of sign-ins, too
-        connection.at_commit = AtCommit(lock, append, Statement(_FIND, sought))
+        appended: list[Row] = []
+        connection.at_commit = AtCommit(lock, append, Statement(_FIND, sought), appended)
 
         def place() -> "Place":
             from authctl.model.audit import Place
 
-            assert connection.place is not None
-            return Place(*connection.place)
+            (row,) = appended
+            return Place(*row)
 
         return place
 
@@ -363,7 +364,7 @@ class PostgresChange(
         connection.deferred = (*beginning, Statement(sql, given))
         # a pooler may go on with another server (see `look_up`)
         if (read.is_frequent or read.reckoned is not None) and connection.prepare_threshold is not None:
-            connection.keeping = read
+            connection.keeping = KeptFacts(read, self.recorded_time())
         return True
 
     def add_event(self, event: "AuditEvent") -> None:

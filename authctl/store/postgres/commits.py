@@ -11,7 +11,7 @@ from authctl.store.postgres.errors import LOCKED, is_lost
 from authctl.store.postgres.exchange import AtCommit, Row, Statement
 from authctl.store.postgres.facts import FIND_EVENT
 from authctl.store.postgres.gate import READ_ID, Entrance
-from authctl.store.postgres.kept_facts import KeptFacts, present
+from authctl.store.postgres.kept_facts import present
 from authctl.store.postgres.library import psycopg
 from authctl.store.postgres.recent_events import READ_HASHES, RecentEvents
 
@@ -85,8 +85,10 @@ def _settle(connection: Connection, writer: Writer, error: psycopg.Error) -> Non
     if sought is None:
         raise OutcomeUnknown(_UNKNOWN, "look at the registry before you repeat it") from error
     hint = f"look for audit event {event[0]}: authctl audit list" if event else "authctl audit list"
-    connection.place = _place_of(writer, sought, error, hint)
-    if connection.place is not None:
+    place = _place_of(writer, sought, error, hint)
+    if place is not None:
+        if connection.at_commit is not None:
+            connection.at_commit.appended.append(place)
         return
     if not is_lost(error):
         raise error
@@ -132,11 +134,11 @@ def _commit_with(connection: Connection, last: AtCommit, recent: RecentEvents, *
     after = _FLUSH_AND_HASHES if is_wanted else _FLUSH if synced else _COUNT
     sent = present()
     *_, appended, _, flushed = connection.exchange(*last.lock, last.append, Statement("COMMIT"), Statement(after))
-    connection.place = appended[0][:3]
+    last.appended.append(appended[0][:3])
     if connection.keeping is not None:
-        number, clock, recorded_time = appended[0][3:]
+        number, clock = appended[0][3:]
         connection.clock.note(clock, sent, present())
-        connection.kept = KeptFacts(connection.keeping._replace(number=number), recorded_time)
+        connection.kept = connection.keeping.numbered(number)
     if is_wanted:
         recent.keep(flushed[0][-1])
 

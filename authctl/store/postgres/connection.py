@@ -1,7 +1,7 @@
 """One connection to a registry in PostgreSQL, and the keys of its advisory locks."""
 
 import hashlib
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authctl.errors import InvalidInput, Overtaken
@@ -9,7 +9,6 @@ from authctl.names import quoted
 from authctl.store.postgres.addresses import Address
 from authctl.store.postgres.errors import DIVISION_BY_ZERO, READ_ONLY
 from authctl.store.postgres.exchange import TO_PRIMARY, AtCommit, Exchanges, Row, Statement
-from authctl.store.postgres.facts import SignIn
 from authctl.store.postgres.kept_facts import KeptFacts, ServerClock
 from authctl.store.postgres.library import psycopg
 
@@ -40,8 +39,6 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     """The number and hash of the last audit event that this transaction wrote; set by the method that writes it."""
     at_commit: AtCommit | None = None
     """The event that this transaction appends in one message with its commit."""
-    place: Row | None = None
-    """The row of the audit event that was appended so; None until the commit."""
     deferred: tuple[Statement, ...] = ()
     """Statements that go to the server with the next one, before it."""
     asks_turn = False
@@ -51,7 +48,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     known: Known | None = None
     """Facts that its look-ups have read. Another connection may be one to another server, after a failover that lost changes."""
     warnings: tuple[str, ...] = ()
-    keeping: SignIn | None = None
+    keeping: KeptFacts | None = None
     """The facts of the sign-in that is under way, if they are to be kept after its commit."""
     kept: KeptFacts | None = None
     """The facts of the last sign-in, for the next one."""
@@ -133,6 +130,7 @@ def connect(address: Address, *, patience: float | None = None) -> Connection:
     return connection
 
 
+@cache
 def gate_key(registry_id: str, purpose: str = "gate") -> int:
     """The key of an advisory lock of that registry."""
     return int.from_bytes(hashlib.sha256(f"authctl {purpose} {registry_id}".encode()).digest()[:8], signed=True)

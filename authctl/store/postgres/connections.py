@@ -255,7 +255,7 @@ class PostgresConnections:
 
     def _enter(self, connection: Connection, wait: float, purpose: "_Purpose") -> bool:
         """Begin a transaction and take the gate; False if the registry there is another one than before."""
-        connection.last_event = connection.at_commit = connection.place = connection.keeping = None
+        connection.last_event = connection.at_commit = connection.keeping = None
         self._writer.revocation = None
         connection.patience = wait + LOOK_UP_SECONDS
         shared, tries = purpose.shared, purpose.tries

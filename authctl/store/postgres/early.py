@@ -43,18 +43,19 @@ class Writer(Protocol):
 def enter_to_sign_in(writer: Writer, connection: Connection, entrance: Entrance, user_key: str) -> bool:
     """Read for a sign-in before its turn, which comes with the first statement that it sends. False if the registry there is another one."""
     # decision 342: so the gate is held for no turn of the client
-    entrance = entrance._replace(lane=writer.lane)
     began, kept = present(), connection.kept
     is_frequent, connection.signed_in_at = began - connection.signed_in_at < LONGEST, began
     # the number is one session's; and a sign-in that fails is repeated with facts that are read
     connection.kept = None
-    if kept is not None and (reckoned := kept.again(began, connection.clock)) is not None:
-        _await_turn(writer, connection, entrance, reckoned._replace(user_key=user_key))
+    if kept is not None and (reckoned := kept.again(began, connection.clock, user_key)) is not None:
+        _await_turn(writer, connection, entrance, reckoned)
         return True
     read_first = Statement(READ_SIGN_IN, (user_key, entrance.key))
     (read,) = connection.exchange(read_first)
     if read and read[0][0] is None:  # behind whoever is alone, and waits for that
-        *_, read, _ = connection.exchange(*entrance.statements(read_first), Statement("COMMIT"))
+        *_, read, _ = connection.exchange(
+            *entrance._replace(lane=writer.lane).statements(read_first), Statement("COMMIT")
+        )
     if not read:
         return False
     found = sign_in(read[0])._replace(is_frequent=is_frequent, read_at=began, user_key=user_key)
@@ -69,7 +70,7 @@ def enter_to_sign_in(writer: Writer, connection: Connection, entrance: Entrance,
 def _await_turn(writer: Writer, connection: Connection, entrance: Entrance, read: SignIn) -> None:
     """Let a sign-in take its turn with the first statement that it sends, and ask there if what it knows still holds."""
     writer.sign_in, connection.facts = read, read.facts
-    connection.deferred = (*entrance._replace(instant=read.reckoned).beginning, read.check)
+    connection.deferred = (*entrance._replace(lane=writer.lane, instant=read.reckoned).beginning, read.check)
     connection.asks_turn = True
 
 

@@ -44,6 +44,8 @@ class AtCommit(NamedTuple):
     """Appends the event, and gives its place as a row."""
     find: Statement
     """Gives the same row if the event is there; for a commit whose answer was lost."""
+    appended: list[Row]
+    """Its row, once that is known. It belongs to the change: another one may begin on the connection before it is looked at."""
 
 
 class Exchanges:

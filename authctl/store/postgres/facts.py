@@ -132,6 +132,11 @@ def facts(row: tuple[Any, ...]) -> Facts:
     return read._replace(has_continuity=more[0], subscriptions=tuple(more[1:])) if more else read
 
 
+_CLOCK = Facts._fields.index("clock") + _MARKS_WIDTH
+END_OF_DISABLING = Facts._fields.index("end_of_disabling") + _MARKS_WIDTH
+"""The place of that fact in a row of `READ_FACTS`, which has the marks of a move, too."""
+
+
 class ViewFacts(NamedTuple):
     """A row of `READ_VIEW`."""
 
@@ -196,8 +201,7 @@ class Revocation(NamedTuple):
 
 def with_times(row: tuple[Any, ...], clock: int, recorded_time: int) -> tuple[Any, ...]:
     """A row of `READ_FACTS` with another clock and recorded time."""
-    place = Facts._fields.index("clock") + _MARKS_WIDTH
-    return (*row[:place], clock, recorded_time, *row[place + 2 :])
+    return (*row[:_CLOCK], clock, recorded_time, *row[_CLOCK + 2 :])
 
 
 def revocation(row: tuple[Any, ...]) -> Revocation | None:

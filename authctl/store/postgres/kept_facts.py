@@ -7,7 +7,7 @@ whether its user is disabled, the clock, the recorded time, and the number of it
 from time import monotonic_ns
 from typing import NamedTuple
 
-from authctl.store.postgres.facts import SignIn, facts, with_times
+from authctl.store.postgres.facts import END_OF_DISABLING, SignIn, with_times
 
 LONGEST = 1_000_000
 """How long the facts that were read for a sign-in serve for later ones, in microseconds. It is also the limit for the error of an instant.
@@ -48,16 +48,21 @@ class KeptFacts(NamedTuple):
     """The facts of the last sign-in, which was committed at their turn."""
 
     read: SignIn
-    """With the number of the next session."""
+    """With the number of the next session, once that is taken."""
     recorded_time: int
 
-    def again(self, instant: int, clock: ServerClock) -> SignIn | None:
-        """The facts of a sign-in at an instant of this host; None if they have to be read."""
+    def numbered(self, number: int) -> "KeptFacts":
+        """The same with the number of the next session."""
+        return KeptFacts(self.read._replace(number=number), self.recorded_time)
+
+    def again(self, instant: int, clock: ServerClock, user_key: str) -> SignIn | None:
+        """The facts of a sign-in of a user at an instant of this host; None if they have to be read."""
         now = clock.at(instant)
         if now is None or instant - self.read.read_at >= LONGEST or self.recorded_time > now:
             return None
-        end = facts(self.read.facts).end_of_disabling
+        end = self.read.facts[END_OF_DISABLING]
         # another sign-in may have recorded that end, which is no change that is alone
         if end is not None and end <= now:
             return None
-        return self.read._replace(facts=with_times(self.read.facts, now, self.recorded_time), reckoned=now)
+        known = with_times(self.read.facts, now, self.recorded_time)
+        return self.read._replace(facts=known, reckoned=now, user_key=user_key)
