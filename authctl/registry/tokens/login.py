@@ -92,7 +92,7 @@ def _issue_and_remember(
         # A password that was changed while the authenticator answered would be remembered as the valid one.
         if profile.cache and not is_outdated(unit, success, state.last_seq):
             unit.tx.save_login(success, profile.cache.capacity)
-        # last, so that the session can go with the commit (decision 401); if it is refused, nothing is remembered either
+        # last, so that the session can go with the commit (decision 382); if it is refused, nothing is remembered either
         return _register(unit, reader, sign_in, profile, state.authenticator)
 
 

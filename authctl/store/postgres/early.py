@@ -69,7 +69,7 @@ def enter_to_sign_in(writer: Writer, connection: Connection, entrance: Entrance,
 
 def enter_in_turn(writer: Writer, connection: Connection, entrance: Entrance, user_key: str) -> bool:
     """Take the turn of a sign-in, and read for it there; it is held for one turn of the client. False as `enter_to_sign_in`."""
-    # decision 401: so nothing comes between, and the session need neither be read back nor be numbered by a message of its own
+    # decision 382: so nothing comes between, and the session need neither be read back nor be numbered by a message of its own
     connection.kept = None
     *_, read = connection.exchange(*entrance.statements(Statement(READ_SIGN_IN, (user_key, entrance.key))))
     if not read:
