@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import pytest
 
@@ -189,41 +189,61 @@ def kill(server: Server, connection: module.Connection) -> None:
 
 @pytest.mark.parametrize("event", [None, 1])
 def test_a_connection_lost_as_the_commit_was_sent(both, postgres_server, event):
-    """Killed just before: the server never saw COMMIT. Only with an event this can be found out."""
+    """Killed just before: the server never saw COMMIT."""
     one, other = both
-    kind = RegistryUnavailable if event else OutcomeUnknown
     with pytest.raises(AuthctlError) as raised, one.writer() as connection:
         connection.execute("INSERT INTO kept VALUES (1)")
         connection.last_event = event and (event, "hash")
         kill(postgres_server, connection)
-    assert raised.type is kind
+    assert raised.type is RegistryUnavailable
     assert values(other) == []
 
 
+@pytest.mark.parametrize("is_done", [True, False])
 @pytest.mark.parametrize("event", [None, 1])
-def test_an_answer_to_a_commit_that_is_lost(both, postgres_server, monkeypatch, event):
-    """The server commits and its answer never comes: with an event the change counts as done."""
+def test_an_answer_to_a_commit_that_is_lost(both, postgres_server, monkeypatch, event, is_done):
+    """The answer of the server never comes: it is found out whether it had committed, by the event or by the number of the transaction."""
     one, other = both
     real = module.Connection.execute
 
     def execute(self, query, *arguments, **options):
+        if not (isinstance(query, str) and query.startswith("COMMIT") and self in writing):
+            return real(self, query, *arguments, **options)
+        if is_done:
+            real(self, query, *arguments, **options)
+        else:
+            kill(postgres_server, self)
+        raise psycopg.OperationalError("the answer was lost")
+
+    writing: list[module.Connection] = []
+    monkeypatch.setattr(module.Connection, "execute", execute)
+    refused = nullcontext() if is_done else pytest.raises(RegistryUnavailable, match="nothing has changed")
+    with refused, one.writer() as connection:
+        writing.append(connection)
+        connection.execute("INSERT INTO kept VALUES (1)")
+        if event is not None:
+            connection.execute("INSERT INTO audit_events VALUES (1, 'hash')")
+            connection.last_event = (1, "hash")
+    assert values(other) == ([1] if is_done else [])
+    write(one, 2)
+
+
+def test_an_answer_to_the_commit_of_a_use_that_is_lost(both, monkeypatch):
+    """A use needs no flush, and asks for no number before its commit: nobody can tell whether it is written."""
+    one, _ = both
+    real = module.Connection.execute
+
+    def execute(self, query, *arguments, **options):
         result = real(self, query, *arguments, **options)
-        if isinstance(query, str) and query.startswith("COMMIT") and self is writing:
+        if isinstance(query, str) and query.startswith("COMMIT") and self in writing:
             raise psycopg.OperationalError("the answer was lost")
         return result
 
-    writing = None
+    writing: list[module.Connection] = []
     monkeypatch.setattr(module.Connection, "execute", execute)
-    if event is None:
-        with pytest.raises(OutcomeUnknown), one.writer() as writing:
-            writing.execute("INSERT INTO kept VALUES (1)")
-    else:
-        with one.writer() as writing:
-            writing.execute("INSERT INTO kept VALUES (1)")
-            writing.execute("INSERT INTO audit_events VALUES (1, 'hash')")
-            writing.last_event = (1, "hash")
-    assert values(other) == [1]
-    write(one, 2)
+    with pytest.raises(OutcomeUnknown), one.writer(shared=True, synced=False) as connection:
+        writing.append(connection)
+        connection.execute("INSERT INTO kept VALUES (1)")
 
 
 def test_a_change_that_stands_still_is_ended_by_the_server(both, monkeypatch):

@@ -32,6 +32,11 @@ _FLUSH = f"{_COUNT}, pg_logical_emit_message(true, '', '')"
 
 _FLUSH_AND_HASHES = f"{_FLUSH}, {READ_HASHES}"
 
+_WRITTEN = "SELECT pg_current_xact_id_if_assigned()::text"
+"""The number of a transaction that has written something."""
+
+_FIND_TRANSACTION = "SELECT 1 WHERE pg_xact_status($1::text::xid8) = 'committed'"
+
 _UNKNOWN = "the connection was lost when the change was due, and whether it is done is not known"
 _AT_STANDBYS = "look at the standbys before a failover"
 
@@ -53,6 +58,9 @@ def commit(connection: Connection, writer: Writer, *, synced: bool) -> None:
     if connection.pgconn.transaction_status != psycopg.pq.TransactionStatus.INTRANS and not connection.deferred:
         raise RuntimeError("an error of a statement was caught inside a change")
     event = connection.last_event
+    # A batch of a cleanup has no event by which a commit could be found. A use that is lost, which needs no flush, is not worth a message.
+    by_number = synced and not event and connection.at_commit is None and not connection.deferred
+    transaction = connection.execute(_WRITTEN, prepare=False).fetchone() if by_number else None
     connection.warnings = ()
     # with what was deferred it may first wait for the gate, for as long as its patience says
     connection.patience = max(COMMIT_SECONDS, (connection.patience or 0) if connection.deferred else 0)
@@ -64,7 +72,7 @@ def commit(connection: Connection, writer: Writer, *, synced: bool) -> None:
         else:  # apart, so that it is known which of the two has failed
             connection.execute("COMMIT" if synced else f"COMMIT; {_COUNT}", prepare=False)
     except psycopg.Error as error:
-        _settle(connection, writer, error)
+        _settle(connection, writer, error, transaction)
     else:
         if synced and not event and connection.at_commit is None:
             _flush_alone(connection, writer)
@@ -73,17 +81,20 @@ def commit(connection: Connection, writer: Writer, *, synced: bool) -> None:
         connection.patience = None
 
 
-def _settle(connection: Connection, writer: Writer, error: psycopg.Error) -> None:
-    """Return if a commit that failed, or whose answer was lost, took place; else raise. Raises OutcomeUnknown."""
+def _settle(connection: Connection, writer: Writer, error: psycopg.Error, transaction: Row | None) -> None:
+    """Return if a commit that failed, or whose answer was lost, took place; else raise. Raises OutcomeUnknown.
+
+    `transaction` is the row of `_WRITTEN`, for a change without an event.
+    """
     if error.sqlstate == LOCKED:  # before the COMMIT, which takes no lock: nothing was done
         raise error
-    event = connection.last_event
-    sought = Statement(FIND_EVENT, event) if event else connection.at_commit and connection.at_commit.find
+    sought = _sought(connection, transaction)
     if sought is None and not is_lost(error):
         raise error
     writer.drop()
     if sought is None:
         raise OutcomeUnknown(_UNKNOWN, "look at the registry before you repeat it") from error
+    event = connection.last_event
     hint = f"look for audit event {event[0]}: authctl audit list" if event else "authctl audit list"
     place = _place_of(writer, sought, error, hint)
     if place is not None:
@@ -94,6 +105,15 @@ def _settle(connection: Connection, writer: Writer, error: psycopg.Error) -> Non
         raise error
     lost = f"the registry at {writer.address} cannot be used: the connection was lost, and nothing has changed"
     raise RegistryUnavailable(lost) from error
+
+
+def _sought(connection: Connection, transaction: Row | None) -> Statement | None:
+    """The statement that has a row if a change was committed; None if nobody can tell."""
+    if connection.last_event:
+        return Statement(FIND_EVENT, connection.last_event)
+    if connection.at_commit is not None:
+        return connection.at_commit.find
+    return None if transaction is None else Statement(_FIND_TRANSACTION, transaction)
 
 
 def _place_of(writer: Writer, sought: Statement, lost: psycopg.Error, hint: str) -> Row | None:
