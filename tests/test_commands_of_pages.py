@@ -174,8 +174,10 @@ NOT_RUN = {
         "postgres.md",
         "authctl --registry postgresql://registry_owner@db.example.com/registry init --print-sql > registry.sql",
     ),
-    ("postgres.md", "authctl --registry postgresql://registry_owner@db.example.com/registry init"),
-    ("postgres.md", "install -d -m 0700 /var/lib/authctl"),
+    (
+        "postgres.md",
+        "export AUTHCTL_HOME=/var/lib/authctl AUTHCTL_REGISTRY=postgresql://registry_app@db.example.com/registry",
+    ),
     (
         "postgres.md",
         "authctl --registry postgresql://registry_owner@db.example.com/registry restore /backup/registry.db --dry-run",

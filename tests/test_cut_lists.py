@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Authctl, OnTerminal, Ran, every_command
 
-ROWS = 55
+ROWS = 52
 LISTS = [
     ("audit", "list"),
     ("users", "list"),
@@ -114,7 +114,7 @@ def check_low_terminals(terminal: Authctl, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.fixture
 def many(installed: Authctl, tmp_path: Path) -> Authctl:
     """An installation with more sessions than a screen shows."""
-    (tmp_path / "map.yaml").write_text("fields: {username: user, at: at}\nkey: [user]\n")
+    (tmp_path / "map.yaml").write_text("fields: {username: user, application: {value: A}, at: at}\nkey: [user]\n")
     rows = [{"user": f"user{number:02}", "at": "2026-01-01T00:00:00Z"} for number in range(ROWS)]
     ran = installed("sessions", "import", "-", "--map", str(tmp_path / "map.yaml"), stdin=json.dumps(rows))
     assert ran.code == 0, ran.err
@@ -163,20 +163,20 @@ def test_no_other_command_cuts_a_list():
 
 
 def test_a_hint_to_the_sessions_of_an_operation_lists_them(
-    filled: Authctl, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    many: Authctl, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ):
     """The command lists exactly the sessions that the operation itself ended, and there is none where it ended none."""
     monkeypatch.setenv("LINES", "20")
     terminal: Authctl = request.getfixturevalue("terminal")
     hint = "; to see those {}: "
-    assert filled("revoke", "--application", "A", "--note", "lost device", "--yes", "-q").code == 0
+    assert many("revoke", "--application", "A", "--note", "lost device", "--yes", "-q").code == 0
     for begin, action, words in (
         (("revoke", "--note", "lost device", "--application"), "revoke", "revoked now"),
         (("sessions", "end"), "end", "that ended now"),
     ):
-        before = filled("sessions", "list", "-o", "id").out.split()
+        before = many("sessions", "list", "-o", "id").out.split()
         for number in (3, 0):
-            new = [issued(filled) for _ in range(number)]
+            new = [issued(many) for _ in range(number)]
             operands = ["A", "--yes"] if action == "revoke" else [*before, *new]
             ran = terminal(*begin, *operands)
             assert ran.code == 0, ran.err
@@ -184,7 +184,7 @@ def test_a_hint_to_the_sessions_of_an_operation_lists_them(
             assert cut.endswith(" sessions are listed") == (not new), cut
             if new:
                 rest = cut.partition(hint.format(words))[2].removeprefix("authctl ").split()
-                assert sorted(filled(*rest, "-o", "id").out.split()) == sorted(new)
+                assert sorted(many(*rest, "-o", "id").out.split()) == sorted(new)
             before += new
 
 
