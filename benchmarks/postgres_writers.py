@@ -232,4 +232,4 @@ def lone_commits(population: OnServer, times: int) -> list[float]:
 
 def percentile(times: list[float], which: int) -> float:
     """That percentile of some times."""
-    return quantiles(times, n=100)[which - 1] if len(times) > 1 else times[0]
+    return quantiles(times, n=100, method="inclusive")[which - 1] if len(times) > 1 else times[0]

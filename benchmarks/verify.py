@@ -290,7 +290,7 @@ def latencies(population: Population) -> None:
                 took += [seconds(partial(registry.verify, token)) for token in tokens]
             other.kill()
             other.communicate()
-        cuts = quantiles(took, n=1_000)
+        cuts = quantiles(took, n=1_000, method="inclusive")
         points = {"median": cuts[499], "p99": cuts[989], "p999": cuts[998], "longest": max(took)}
         figures = {point: f"{value * 1e6:,.0f} µs" for point, value in points.items()}
         rate = f"{len(took) / STORM_SECONDS:,.0f}"
