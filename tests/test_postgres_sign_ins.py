@@ -508,8 +508,9 @@ def test_a_head_that_another_process_wrote_meanwhile_costs_no_message(
         patched.setattr(head, "advance", late)
         for number in range(4):
             registry.issue(username=f"user{number}", application="Outlook")
-    # the other one, once, about an earlier head: from then on its commits bring the hashes
-    assert [events[0].seq < events[1].seq for events in asked] == [True]
+    # The other one asks about an earlier head, at least once: its commits bring the hashes while it signs in often.
+    assert asked
+    assert [events for events in asked if events[0].seq > events[1].seq] == []
     newest = head.read()
     assert newest is not None
     assert newest == next((one.seq, one.hash) for one in other.audit.events())
