@@ -86,7 +86,7 @@ def _other_host(home: Path, number: int) -> Path:
 
 
 LEAST = {"issues": 20, "revocations": 2, "disables": 2}
-_ATTEMPTS = 4
+_ATTEMPTS = 10
 
 
 def check(home: Path, location: Location, scheme: str = "right") -> None:
