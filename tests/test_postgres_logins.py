@@ -15,8 +15,7 @@ from tests.postgres_server import why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 if why_not() is None:
-    from authctl.store.postgres.connection import Connection
-    from authctl.store.postgres.exchange import Exchanges
+    from tests.sent_messages import sent_messages
 
 PROFILES = b"""\
 version: 1
@@ -45,20 +44,7 @@ def registry(tmp_path: Path, postgres_url: str) -> Iterator[Registry]:
 @pytest.fixture
 def sent(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The first words of the statements of each message that any connection sends from now on."""
-    messages: list[list[str]] = []
-    run, execute = Exchanges.run, Connection.execute
-
-    def noted_run(self: Any, statements: Any) -> Any:
-        messages.append([one.sql.split()[0] for one in statements])
-        return run(self, statements)
-
-    def noted_execute(self: Any, query: Any, *given: Any, **options: Any) -> Any:
-        messages.append([query.split()[0]])
-        return execute(self, query, *given, **options)
-
-    monkeypatch.setattr(Exchanges, "run", noted_run)
-    monkeypatch.setattr(Connection, "execute", noted_execute)
-    return messages
+    return sent_messages(monkeypatch)
 
 
 AT_TURN = ["BEGIN", "SELECT", "SELECT"]

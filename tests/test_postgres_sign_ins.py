@@ -29,8 +29,8 @@ if why_not() is None:
     from authctl.store.postgres import look_up
     from authctl.store.postgres.addresses import read_address
     from authctl.store.postgres.connection import Connection, connect
-    from authctl.store.postgres.exchange import Exchanges
     from authctl.store.postgres.kept_facts import LONGEST, ServerClock, present
+    from tests.sent_messages import sent_messages
 
 PROFILES = b"""\
 version: 1
@@ -131,23 +131,7 @@ def test_the_session_of_a_sign_in_is_the_one_that_is_read_afterwards(registry: R
 
 def messages(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The first words of the statements of each message that the writer of a registry sends from now on."""
-    sent: list[list[str]] = []
-    real, executed = Exchanges.run, Connection.execute
-    writer = registry._installation.store._connections._writer.connection()
-
-    def run(self: Any, statements: Any) -> Any:
-        if self is writer.exchanges:
-            sent.append([one.sql.split()[0] for one in statements])
-        return real(self, statements)
-
-    def execute(self: Any, query: Any, *given: Any, **options: Any) -> Any:
-        if self is writer:
-            sent.append([query.split()[0]])
-        return executed(self, query, *given, **options)
-
-    monkeypatch.setattr(Exchanges, "run", run)
-    monkeypatch.setattr(Connection, "execute", execute)
-    return sent
+    return sent_messages(monkeypatch, registry._installation.store._connections._writer.connection())
 
 
 def test_a_sign_in_is_two_messages(registry: Registry, monkeypatch: pytest.MonkeyPatch):

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,8 +13,7 @@ from tests.postgres_server import why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 if why_not() is None:
-    from authctl.store.postgres.connection import Connection
-    from authctl.store.postgres.exchange import Exchanges
+    from tests.sent_messages import sent_messages
 
 PROFILES = b"version: 1\ndefault_profile: mail\nprofiles: {mail: {idle_timeout: 30d, continuity: true}}\n"
 BEGINNING = ["BEGIN", "SET", "SELECT", "SET"]
@@ -35,23 +33,7 @@ def registry(tmp_path: Path, postgres_url: str) -> Iterator[Registry]:
 @pytest.fixture
 def sent(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The first words of the statements of each message that views send from now on."""
-    messages: list[list[str]] = []
-    reader = registry._installation.store._connections._reader.connection()
-    run, execute = Exchanges.run, Connection.execute
-
-    def noted_run(self: Any, statements: Any) -> Any:
-        if self is reader.exchanges:
-            messages.append([one.sql.split()[0] for one in statements])
-        return run(self, statements)
-
-    def noted_execute(self: Any, query: Any, *given: Any, **options: Any) -> Any:
-        if self is reader:
-            messages.append([query.split()[0]])
-        return execute(self, query, *given, **options)
-
-    monkeypatch.setattr(Exchanges, "run", noted_run)
-    monkeypatch.setattr(Connection, "execute", noted_execute)
-    return messages
+    return sent_messages(monkeypatch, registry._installation.store._connections._reader.connection())
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def has_events(connection: "Connection", events: Sequence[tuple[int, str]]) -> b
 
 @cache
 def _having(count: int) -> str:
-    """The statement that asks for so many events at once: 16 processes of a host ask for two after every second sign-in."""
+    """The statement that asks for so many events at once; made once for each number of them, since most changes ask for one or two."""
     each = (
         f"EXISTS (SELECT 1 FROM audit_events WHERE seq = ${place} AND hash = ${place + 1})"
         for place in range(1, 2 * count, 2)
